@@ -1,0 +1,141 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string_view>
+#include <utility>
+
+using Clock = std::chrono::steady_clock;
+
+// Owns one descriptor and closes it: Rust's OwnedFd.
+class FileDescriptor {
+ public:
+  FileDescriptor() = default;
+  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
+  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileDescriptor& operator=(FileDescriptor other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileDescriptor();
+
+  int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+// Makes reads, writes and accepts on `fd` fail with EAGAIN instead of waiting (O_NONBLOCK), and
+// closes it in a program that this one turns into (FD_CLOEXEC). Throws std::system_error.
+void set_nonblocking_and_cloexec(int fd);
+
+// How to wait until `fd` can be read: true when it can, false once `deadline` has passed.
+using Wait = std::function<bool(int fd, Clock::time_point deadline)>;
+
+// The plain way. Throws std::system_error.
+bool wait_readable(int fd, Clock::time_point deadline);
+
+// The same, but it ends, with false, as soon as `interrupt` can be read.
+bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline);
+
+// One accepted connection.
+class TcpStream {
+ public:
+  // Takes a non-blocking, connected socket.
+  explicit TcpStream(FileDescriptor socket) noexcept : socket_(std::move(socket)) {}
+
+  int fd() const noexcept { return socket_.get(); }
+
+  // Reads what has arrived, without waiting. Returns the number of bytes; 0 if no more will ever
+  // come (the client is done, or gone: to a server that is the same); nullopt if nothing is here
+  // yet.
+  std::optional<std::size_t> try_read(std::span<char> buffer) noexcept;
+
+  // Sends all of `bytes`, however long that takes. Throws std::system_error: "cannot send: ...".
+  void write_all(std::string_view bytes);
+
+  // Tells the client that our answer ends here, with a FIN; it may go on sending (a half-close, RFC
+  // 9293 §3.6).
+  void shutdown_write() noexcept;
+
+ private:
+  FileDescriptor socket_;
+};
+
+// The connections of a listener, one after the other: a C++20 input range of TcpStream.
+//
+// Where does it wait? `take(n)` still does `++` after its last element, so a `++` that accepts
+// would wait for a client too many. Here "is there another?" (`== end`) waits for the connection
+// and keeps it, `*` hands it over, and `++` only forgets it.
+class Incoming {
+ public:
+  // `next` gives the next connection, or nullopt when there will be no more.
+  explicit Incoming(std::function<std::optional<TcpStream>()> next) : next_(std::move(next)) {}
+
+  class iterator {
+   public:
+    using value_type = TcpStream;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::input_iterator_tag;
+
+    explicit iterator(Incoming& incoming) : incoming_(&incoming) {}
+
+    TcpStream&& operator*() const { return std::move(*incoming_->current_); }
+    iterator& operator++() {
+      incoming_->current_.reset();
+      return *this;
+    }
+    void operator++(int) { ++*this; }
+    bool operator==(std::default_sentinel_t) const { return !incoming_->has_current(); }
+
+   private:
+    Incoming* incoming_;
+  };
+
+  iterator begin() { return iterator(*this); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  bool has_current();
+
+  std::function<std::optional<TcpStream>()> next_;
+  std::optional<TcpStream> current_;
+  bool ended_ = false;
+};
+
+// Cheap to move, so it can stand to the left of `| std::views::take(n)` by value.
+template <>
+inline constexpr bool std::ranges::enable_view<Incoming> = true;
+
+// A socket that listens on 127.0.0.1.
+class TcpListener {
+ public:
+  // Listens on `port`; 0 lets the kernel pick one. Throws std::system_error:
+  // "cannot listen on 127.0.0.1:7878: Address already in use".
+  static TcpListener bind(std::uint16_t port);
+
+  std::uint16_t port() const;
+  int fd() const noexcept { return socket_.get(); }
+
+  // The next connection, or nullopt if nobody is waiting. A connection that was given up before we
+  // took it is skipped. Throws std::system_error: "cannot accept: ...".
+  std::optional<TcpStream> try_accept();
+
+  // Every connection, for ever. Must not outlive the listener.
+  Incoming incoming();
+
+  // From here on, who connects is refused.
+  void close() noexcept { socket_ = FileDescriptor(); }
+
+ private:
+  explicit TcpListener(FileDescriptor socket) noexcept : socket_(std::move(socket)) {}
+
+  FileDescriptor socket_;
+};
