@@ -1,0 +1,272 @@
+#include "http.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <ctime>
+
+#include <arpa/inet.h>
+
+using namespace std::string_view_literals;
+
+namespace {
+
+void check(bool well_formed) {
+  if (!well_formed) throw HttpError(Status::bad_request);
+}
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_alpha(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+// RFC 9110 §5.6.2
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return is_digit(c) || is_alpha(c) || "!#$%&'*+-.^_`|~"sv.find(c) != std::string_view::npos;
+  });
+}
+
+// RFC 3986 §2: unreserved, sub-delims, percent-encoded bytes, and whatever `more` allows.
+bool is_uri_text(std::string_view text, std::string_view more) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (c == '%') {
+      if (i + 2 >= text.size() || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
+      i += 2;
+    } else if (!is_digit(c) && !is_alpha(c) &&
+               "-._~!$&'()*+,;="sv.find(c) == std::string_view::npos &&
+               more.find(c) == std::string_view::npos) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool is_ipv6(const std::string& text) {
+  in6_addr address{};
+  return ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
+}
+
+// uri-host [ ":" port ], RFC 9110 §7.2 and RFC 3986 §3.2.2. May be empty.
+bool is_host(std::string_view text) {
+  std::size_t host_end = 0;
+  if (text.starts_with('[')) {
+    host_end = text.find(']');
+    if (host_end == std::string_view::npos) return false;
+    if (!is_ipv6(std::string(text.substr(1, host_end - 1)))) return false;
+    ++host_end;
+  } else {
+    host_end = std::min(text.find(':'), text.size());
+    if (!is_uri_text(text.substr(0, host_end), "")) return false;
+  }
+  const std::string_view port = text.substr(host_end);
+  return port.empty() || (port[0] == ':' && std::ranges::all_of(port.substr(1), is_digit));
+}
+
+bool is_path_and_query(std::string_view text) {
+  const std::size_t query = std::min(text.find('?'), text.size());
+  return is_uri_text(text.substr(0, query), "/:@") && is_uri_text(text.substr(query), "/:@?");
+}
+
+// The part of `text` before `separator`; `text` keeps what follows it. Without one: malformed.
+std::string_view take_until(std::string_view& text, char separator) {
+  const std::size_t end = text.find(separator);
+  check(end != std::string_view::npos);
+  const std::string_view part = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return part;
+}
+
+// The next line without its ending, CR LF or, as RFC 9112 §2.2 allows, LF alone. Control bytes are
+// refused, a bare CR among them (§2.2, RFC 9110 §5.5); a tab is white space.
+std::string_view take_line(std::string_view& text) {
+  std::string_view line = take_until(text, '\n');
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  check(std::ranges::none_of(line,
+                             [](unsigned char c) { return (c < ' ' && c != '\t') || c == 127; }));
+  return line;
+}
+
+std::string_view trim(std::string_view text) {
+  text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+  return text.substr(0, text.find_last_not_of(" \t") + 1);
+}
+
+// The four forms of a request target, RFC 9112 §3.2. Returns the path and query; what asks for
+// something else ("*", "host:443", another scheme) as it is.
+std::string_view parse_target(std::string_view method, std::string_view target) {
+  if (method == "CONNECT") {
+    const std::size_t colon = target.rfind(':');
+    check(colon != std::string_view::npos && colon > 0 && is_host(target) &&
+          is_digit(target.back()));
+    return target;
+  }
+  if (method == "OPTIONS" && target == "*") return target;
+  if (const std::size_t scheme_end = target.find("://"); scheme_end < target.find('/')) {
+    check(is_alpha(target[0]) && is_uri_text(target, ":/?@[]"));
+    if (!equals_ignoring_case(target.substr(0, scheme_end), "http")) return target;
+    const std::string_view rest = target.substr(scheme_end + 3);
+    const std::size_t host_end = std::min(rest.find_first_of("/?"), rest.size());
+    check(host_end > 0 && rest[0] != ':' && is_host(rest.substr(0, host_end)));
+    target = host_end < rest.size() ? rest.substr(host_end) : "/";
+  } else {
+    check(target.starts_with('/'));
+  }
+  check(is_path_and_query(target));
+  return target;
+}
+
+// Returns true for 1.1 and later, false for 1.0.
+bool parse_version(std::string_view version) {
+  check(version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
+        version[6] == '.' && is_digit(version[7]));
+  if (version[5] != '1') throw HttpError(Status::version_not_supported);
+  return version[7] >= '1';
+}
+
+// What the fields say that matters to a server that reads no body.
+struct Fields {
+  int hosts = 0;
+  std::optional<std::uint64_t> length;
+  std::optional<std::string> codings;  // of all Transfer-Encoding lines, a comma after each
+};
+
+void parse_field(std::string_view line, Fields& fields) {
+  // A token has no white space, so this also refuses "Host : x" (§5.1) and folded lines (§5.2).
+  const std::string_view name = take_until(line, ':');
+  check(is_token(name));
+  const std::string_view value = trim(line);
+
+  if (equals_ignoring_case(name, "Host")) {
+    check(is_host(value));
+    ++fields.hosts;
+  } else if (equals_ignoring_case(name, "Content-Length")) {
+    check(!fields.length);
+    const char* const end = value.data() + value.size();
+    const auto parsed = std::from_chars(value.data(), end, fields.length.emplace());
+    check(parsed.ec == std::errc() && parsed.ptr == end);
+  } else if (equals_ignoring_case(name, "Transfer-Encoding")) {
+    fields.codings = fields.codings.value_or("") + std::string(value) + ',';
+  }
+}
+
+// RFC 9112 §6.1 and §6.3: what others may read in a different way than we do is refused. Empty list
+// elements count for nothing (RFC 9110 §5.6.1).
+void check_framing(const Fields& fields, bool is_1_1) {
+  if (!fields.codings) return;
+  check(is_1_1 && !fields.length);
+  int count = 0;
+  bool chunked = false;
+  for (std::string_view list = *fields.codings; !list.empty();) {
+    const std::string_view coding = trim(take_until(list, ','));
+    if (coding.empty()) continue;
+    check(!chunked);  // it is the last one, and comes once
+    chunked = equals_ignoring_case(coding, "chunked");
+    ++count;
+  }
+  check(chunked);
+  if (count > 1) throw HttpError(Status::not_implemented);
+}
+
+std::string_view without_empty_lines(std::string_view text) {
+  while (text.starts_with("\r\n") || text.starts_with('\n'))
+    take_line(text);
+  return text;
+}
+
+std::string date_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  std::array<char, 32> text{};
+  std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+  return text.data();
+}
+
+}  // namespace
+
+bool is_head_request(std::string_view received) noexcept {
+  return without_empty_lines(received).starts_with("HEAD ");
+}
+
+Status too_large(std::string_view received) noexcept {
+  const std::string_view request = without_empty_lines(received);
+  const bool one_line = !request.empty() && request.find('\n') == std::string_view::npos;
+  return one_line ? Status::target_too_long : Status::head_too_large;
+}
+
+std::optional<std::size_t> head_length(std::string_view received) noexcept {
+  const std::string_view request = without_empty_lines(received);
+  for (std::size_t end = request.find('\n'); end != std::string_view::npos;
+       end = request.find('\n', end + 1)) {
+    const std::string_view rest = request.substr(end + 1);
+    if (rest.starts_with('\n')) return received.size() - rest.size() + 1;
+    if (rest.starts_with("\r\n")) return received.size() - rest.size() + 2;
+  }
+  return std::nullopt;
+}
+
+Request parse_head(std::string_view head) {
+  head = without_empty_lines(head);
+  std::string_view line = take_line(head);
+  const std::string_view method = take_until(line, ' ');
+  const std::string_view target = take_until(line, ' ');
+  const bool is_1_1 = parse_version(line);
+  check(is_token(method));
+  Request request{std::string(method), std::string(parse_target(method, target)), false};
+
+  Fields fields;
+  for (line = take_line(head); !line.empty(); line = take_line(head))
+    parse_field(line, fields);
+  check(fields.hosts == 1 || (fields.hosts == 0 && !is_1_1));
+  check_framing(fields, is_1_1);
+  request.has_body = fields.codings || fields.length.value_or(0) > 0;
+  return request;
+}
+
+std::string make_response(Status status, std::string_view content_type, std::string_view body,
+                          bool with_body) {
+  std::string response = "HTTP/1.1 ";
+  response += status_text(status);
+  response += "\r\nDate: " + date_now();
+  response += "\r\nContent-Type: ";
+  response += content_type;
+  response += "\r\nContent-Length: " + std::to_string(body.size());
+  response += "\r\nConnection: close\r\n\r\n";
+  if (with_body) response += body;
+  return response;
+}
+
+std::string_view status_text(Status status) noexcept {
+  switch (status) {
+    case Status::ok:
+      return "200 OK";
+    case Status::bad_request:
+      return "400 BAD REQUEST";
+    case Status::not_found:
+      return "404 NOT FOUND";
+    case Status::target_too_long:
+      return "414 URI TOO LONG";
+    case Status::head_too_large:
+      return "431 REQUEST HEADER FIELDS TOO LARGE";
+    case Status::not_implemented:
+      return "501 NOT IMPLEMENTED";
+    case Status::version_not_supported:
+      return "505 HTTP VERSION NOT SUPPORTED";
+  }
+  return "";
+}
