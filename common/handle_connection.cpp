@@ -1,0 +1,110 @@
+#include "handle_connection.hpp"
+
+#include "http.hpp"
+
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <thread>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto head_deadline = 5s;      // for the whole head: a trickle does not renew it
+constexpr std::size_t max_head = 8192;  // bytes
+constexpr auto linger_deadline = 1s;
+constexpr std::size_t max_late_input = 1 << 20;  // bytes
+
+std::string read_file(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    throw std::system_error(errno, std::generic_category(), "cannot read " + path.string());
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+struct Head {
+  std::string_view text;
+  bool more_follows;  // bytes after the head have come with it
+};
+
+// Reads up to the blank line, however the head is cut up. Returns nullopt if there is nothing to
+// answer: no whole head in time, or ever. Throws HttpError if it does not fit into `buffer`.
+std::optional<Head> read_head(TcpStream& stream, std::span<char> buffer, const Wait& wait) {
+  const auto deadline = Clock::now() + head_deadline;
+  std::size_t size = 0;
+  bool in_time = true;
+  while (true) {
+    // Read, then wait: what has arrived by the deadline is always looked at once more.
+    const std::optional<std::size_t> count = stream.try_read(buffer.subspan(size));
+    if (count == std::size_t{0}) return std::nullopt;
+    size += count.value_or(0);
+    const std::string_view received(buffer.data(), size);
+    if (const auto length = head_length(received)) {
+      return Head{received.substr(0, *length), *length < size};
+    }
+    if (size == buffer.size()) throw HttpError(too_large(received));
+    if (!in_time) return std::nullopt;
+    in_time = wait(stream.fd(), deadline);
+  }
+}
+
+std::string answer(const Request& request, const Site& site) {
+  const bool get = request.method == "GET" || request.method == "HEAD";
+  const bool sleep = get && request.target == "/sleep";
+  const bool found = sleep || (get && request.target == "/");
+  if (sleep) std::this_thread::sleep_for(site.sleep);
+  return make_response(found ? Status::ok : Status::not_found, "text/html; charset=utf-8",
+                       found ? site.hello : site.not_found, request.method != "HEAD");
+}
+
+std::string answer(const HttpError& error, std::string_view received) {
+  const std::string text = std::string(status_text(error.status)) + '\n';
+  return make_response(error.status, "text/plain", text, !is_head_request(received));
+}
+
+// A close with input unread makes the kernel send a reset, which destroys the answer on its way
+// (RFC 9112 §9.6). So we end our side, and read theirs until they have ended it as well.
+void discard_input(TcpStream& stream, const Wait& wait) {
+  stream.shutdown_write();
+  const auto deadline = Clock::now() + linger_deadline;
+  std::array<char, 65536> buffer;
+  while (wait(stream.fd(), deadline)) {
+    if (stream.try_read(buffer) == std::size_t{0}) return;
+  }
+  // Time is up. What is here already is still taken, but a flood does not hold us.
+  for (std::size_t size = 0; size < max_late_input;) {
+    const std::size_t count = stream.try_read(buffer).value_or(0);
+    if (count == 0) return;
+    size += count;
+  }
+}
+
+}  // namespace
+
+Site load_site(const std::filesystem::path& html, std::chrono::milliseconds sleep) {
+  return {read_file(html / "hello.html"), read_file(html / "404.html"), sleep};
+}
+
+void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
+  std::array<char, max_head> buffer{};
+  std::string response;
+  bool more_input = true;
+  try {
+    const std::optional<Head> head = read_head(stream, buffer, wait);
+    if (!head) return;
+    const Request request = parse_head(head->text);
+    response = answer(request, site);
+    more_input = request.has_body || head->more_follows;
+  } catch (const HttpError& error) {
+    response = answer(error, {buffer.data(), buffer.size()});
+  }
+  stream.write_all(response);
+  // Or something has come meanwhile: a /sleep is long.
+  if (more_input || stream.try_read(buffer).value_or(0) > 0) discard_input(stream, wait);
+}
