@@ -1,0 +1,107 @@
+#include "options.hpp"
+
+#include "log.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <vector>
+
+namespace {
+
+struct Flag {
+  std::string_view name;
+  std::string_view value;
+  std::string_view help;
+};
+
+constexpr std::array flags{
+    Flag{"--port", "N", "listen on 127.0.0.1:N; 0 picks a free port (7878)"},
+    Flag{"--sleep-ms", "N", "how long /sleep takes, in ms (5000)"},
+    Flag{"--html", "DIR", "where hello.html and 404.html are"},
+    Flag{"--workers", "N", "threads in the pool, 1 to 1000 (4)"},
+    Flag{"--take", "N", "stop after N connections (no limit)"},
+    Flag{"--grace-ms", "N", "how long a shutdown may take, in ms (30000)"},
+};
+
+bool is_known(std::string_view name, Flags more) {
+  return name == "--port" || name == "--sleep-ms" || name == "--html" ||
+         std::ranges::find(more, name) != more.end();
+}
+
+template <typename T>
+T number(std::string_view flag, std::string_view text, T min, T max) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
+    throw std::invalid_argument(std::string(flag) + " takes a whole number from " +
+                                std::to_string(min) + " to " + std::to_string(max) + ", not '" +
+                                std::string(text) + "'");
+  }
+  return value;
+}
+
+std::chrono::milliseconds time(std::string_view flag, std::string_view text) {
+  return std::chrono::milliseconds(number(flag, text, 0, std::numeric_limits<int>::max()));
+}
+
+void set(Options& options, std::string_view flag, std::string_view value) {
+  if (flag == "--port") options.port = number<std::uint16_t>(flag, value, 0, 65535);
+  if (flag == "--sleep-ms") options.sleep = time(flag, value);
+  if (flag == "--html") options.html = value;
+  if (flag == "--workers") options.workers = number<std::size_t>(flag, value, 1, 1000);
+  if (flag == "--take") options.take = number(flag, value, 1, std::numeric_limits<int>::max());
+  if (flag == "--grace-ms") options.grace = time(flag, value);
+}
+
+}  // namespace
+
+Options parse_options(std::span<const std::string_view> arguments, Flags more) {
+  Options options;
+  std::error_code unreadable;  // another user's folder, say: then it is not for us
+  const bool in_source = std::filesystem::exists(HTML_IN_SOURCE, unreadable);
+  options.html = in_source ? HTML_IN_SOURCE : HTML_INSTALLED;
+  for (auto it = arguments.begin(); it != arguments.end(); ++it) {
+    // "--port 8080" or "--port=8080"
+    const std::size_t equals = it->find('=');
+    const std::string_view flag = it->substr(0, equals);
+    if (*it == "--help") {
+      options.help = true;
+    } else if (!is_known(flag, more)) {
+      throw std::invalid_argument("unknown argument '" + std::string(*it) + "'");
+    } else if (equals != std::string_view::npos) {
+      set(options, flag, it->substr(equals + 1));
+    } else if (++it != arguments.end()) {
+      set(options, flag, *it);
+    } else {
+      throw std::invalid_argument(std::string(flag) + " needs a value");
+    }
+  }
+  return options;
+}
+
+std::string usage(std::string_view program, Flags more) {
+  std::string text = "Usage: " + std::string(program) + " [options]\n";
+  for (const Flag& flag : flags) {
+    if (!is_known(flag.name, more)) continue;
+    std::string column = "  " + std::string(flag.name) + ' ' + std::string(flag.value);
+    column.resize(17, ' ');
+    text += column + std::string(flag.help) + '\n';
+  }
+  return text + "  --help         print this and exit";
+}
+
+Options options_or_exit(int argc, char** argv, Flags more) {
+  const std::string program = std::filesystem::path(argv[0]).filename().string();
+  try {
+    const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+    const Options options = parse_options(arguments, more);
+    if (!options.help) return options;
+    print_line(usage(program, more));
+    std::exit(0);
+  } catch (const std::invalid_argument& error) {
+    warn_line(program + ": " + error.what() + '\n' + usage(program, more));
+    std::exit(2);
+  }
+}
