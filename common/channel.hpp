@@ -1,0 +1,83 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+// Rust's std::sync::mpsc: an unbounded queue from a Sender to a Receiver. Copies of the Receiver
+// share what there is to receive, as the chapter's Arc<Mutex<Receiver>> does.
+//
+//   auto [sender, receiver] = channel<Job>();
+//
+// The channel is closed by the Sender's destructor. What was sent before is still received.
+
+template <typename T>
+struct ChannelState {
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<T> queue;  // guarded by mutex
+  bool closed = false;  // guarded by mutex
+};
+
+template <typename T>
+class Sender {
+ public:
+  Sender() = default;  // connected to nothing: for a member that is assigned later
+  explicit Sender(std::shared_ptr<ChannelState<T>> state) : state_(std::move(state)) {}
+  Sender(Sender&&) = default;
+  Sender& operator=(Sender other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~Sender() {
+    if (!state_) return;
+    {
+      // Without the mutex, a receiver that has just seen "not closed", and is about to sleep, would
+      // miss the wake-up and sleep for ever.
+      const std::lock_guard lock(state_->mutex);
+      state_->closed = true;
+    }
+    state_->changed.notify_all();
+  }
+
+  // Never waits. From any thread.
+  void send(T value) {
+    {
+      const std::lock_guard lock(state_->mutex);
+      state_->queue.push_back(std::move(value));
+    }
+    state_->changed.notify_one();
+  }
+
+ private:
+  std::shared_ptr<ChannelState<T>> state_;
+};
+
+template <typename T>
+class Receiver {
+ public:
+  explicit Receiver(std::shared_ptr<ChannelState<T>> state) : state_(std::move(state)) {}
+
+  // Waits for the next value. Returns nullopt once the channel is closed and empty: Rust's Err.
+  // From any thread, as if the chapter's Mutex were built in: held to take a value, never longer.
+  std::optional<T> recv() {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
+    if (state_->queue.empty()) return std::nullopt;
+    std::optional<T> value = std::move(state_->queue.front());
+    state_->queue.pop_front();
+    return value;
+  }
+
+ private:
+  std::shared_ptr<ChannelState<T>> state_;
+};
+
+template <typename T>
+std::pair<Sender<T>, Receiver<T>> channel() {
+  auto state = std::make_shared<ChannelState<T>>();
+  return {Sender<T>(state), Receiver<T>(state)};
+}
