@@ -1,0 +1,30 @@
+// Stage 3: a pool of threads. Their number is bounded, but nothing that was started is ever
+// finished.
+
+#include "handle_connection.hpp"
+#include "log.hpp"
+#include "options.hpp"
+#include "tcp.hpp"
+#include "thread_pool.hpp"
+
+#include <csignal>
+#include <string>
+#include <utility>
+
+int main(int argc, char** argv) {
+  // Writing to a client, or a log, that is gone raises SIGPIPE, which ends the process without a
+  // word. Ignored, it is an error that write() returns. Rust does this before main.
+  std::signal(SIGPIPE, SIG_IGN);
+  const Options options = options_or_exit(argc, argv, {"--workers"});
+  const Site site = load_site(options.html, options.sleep);
+
+  TcpListener listener = TcpListener::bind(options.port);
+  print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
+
+  ThreadPool pool(options.workers);
+  for (TcpStream stream : listener.incoming()) {
+    pool.execute([stream = std::move(stream), &site]() mutable {
+      handle_connection(std::move(stream), site);
+    });
+  }
+}
