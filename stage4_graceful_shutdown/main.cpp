@@ -1,0 +1,47 @@
+// Stage 4: what was started is finished. On take(n), Ctrl-C or SIGTERM the server stops accepting,
+// answers every connection it has, joins its threads and exits with 0.
+
+#include "grace_period.hpp"
+#include "handle_connection.hpp"
+#include "log.hpp"
+#include "options.hpp"
+#include "stop_signal.hpp"
+#include "tcp.hpp"
+#include "thread_pool.hpp"
+
+#include <csignal>
+#include <exception>
+#include <ranges>
+#include <string>
+#include <utility>
+
+int main(int argc, char** argv) try {
+  // Writing to a client, or a log, that is gone raises SIGPIPE, which ends the process without a
+  // word. Ignored, it is an error that write() returns. Rust does this before main.
+  std::signal(SIGPIPE, SIG_IGN);
+  const Options options = options_or_exit(argc, argv, {"--workers", "--take", "--grace-ms"});
+  const Site site = load_site(options.html, options.sleep);
+
+  stop_signal::install();
+  Requests requests;
+  GracePeriod grace(options.grace, requests);
+  TcpListener listener = TcpListener::bind(options.port);
+  print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
+
+  ThreadPool pool(options.workers);
+  for (TcpStream stream : stop_signal::incoming(listener) | std::views::take(options.take)) {
+    ++requests.waiting;
+    pool.execute([stream = std::move(stream), &site, &requests]() mutable {
+      const Running running(requests);
+      handle_connection(std::move(stream), site, stop_signal::wait_until_last_call);
+    });
+  }
+
+  stop_signal::trip();  // take(n) stops the server just as a signal does.
+  listener.close();
+  log_line("Shutting down.");
+  // Now ~ThreadPool finishes what is left and joins the workers; then ~GracePeriod ends its watch.
+} catch (const std::exception& error) {
+  warn_line(std::string("stage4: ") + error.what());
+  return 1;
+}

@@ -1,0 +1,38 @@
+#pragma once
+
+#include "channel.hpp"
+#include "job.hpp"
+
+#include <cstddef>
+#include <optional>
+#include <thread>
+#include <vector>
+
+// One thread of the pool: takes a job, runs it, takes the next.
+struct Worker {
+  Worker(std::size_t id, Receiver<Job> receiver);
+
+  std::size_t id;
+  std::thread thread;
+};
+
+// A fixed number of threads that share one queue of jobs.
+class ThreadPool {
+ public:
+  // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert),
+  // std::system_error if a thread cannot be started.
+  explicit ThreadPool(std::size_t size);
+
+  // Finishes every job, running or queued, then ends the workers: the chapter's impl Drop.
+  ~ThreadPool() { shut_down(); }
+
+  // Has a worker run `job`, as soon as one is free. Never waits. A job that throws harms only
+  // itself.
+  void execute(Job job);
+
+ private:
+  void shut_down();
+
+  std::vector<Worker> workers_;
+  std::optional<Sender<Job>> sender_;
+};
