@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+// What the kernel knows of a server: /proc. It tells of any server, also of one that prints
+// nothing.
+
+// The server's side of one connection.
+struct Peer {
+  bool accepted = false;   // by the server; else it is still in the kernel's queue
+  std::size_t unread = 0;  // bytes that have come, and the server has not read
+};
+
+// All established connections to 127.0.0.1:`port`, by the client's port.
+std::map<std::uint16_t, Peer> peers(std::uint16_t port);
+
+// Does anybody listen there?
+bool is_listening(std::uint16_t port);
+
+// The port on which process `pid` listens.
+std::optional<std::uint16_t> listening_port(pid_t pid);
+
+int thread_count(pid_t pid);          // 0 if it is gone
+int descriptor_count(pid_t pid);      // 0 if it is gone
+double processor_seconds(pid_t pid);  // of all threads together
+char process_state(pid_t pid);        // 'T': stopped
