@@ -1,0 +1,466 @@
+// Each stage as its users meet it: its command line, its first words, and what it promises.
+
+#include "client.hpp"
+#include "doctest.hpp"
+#include "kernel.hpp"
+#include "promises.hpp"
+#include "server.hpp"
+#include "skip.hpp"
+
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <future>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+using namespace std::chrono_literals;
+
+namespace {
+
+std::string binary(int stage) {
+  return stage_subject(stage).command.front();
+}
+
+Exit run(Process& process) {
+  const std::optional<Exit> exit = process.wait_for_exit(10s);
+  REQUIRE_MESSAGE(exit, "still running; it should have ended");
+  return *exit;
+}
+
+// Stages 1 to 3 panic: the reason, and SIGABRT. Stage 4 says the reason, and exits with 1.
+void check_fails(int stage, Process& process, const std::string& reason) {
+  const Exit exit = run(process);
+  const std::string said = process.err();
+  CAPTURE(exit.text());
+  CAPTURE(said);
+  CHECK(said.find(reason) != std::string::npos);
+  if (stage == 4) {
+    CHECK(exit.with(1));
+    CHECK(said == "stage4: " + reason + '\n');
+  } else {
+    CHECK(exit.by_signal(SIGABRT));
+    CHECK(said.starts_with(said.find("libc++abi") == 0 ? "libc++abi: terminating"
+                                                       : "terminate called"));
+  }
+}
+
+// A trickle does not renew the 5 s a client has for its head. From stage 2 on a silent one beside
+// it is closed at the same time.
+struct Deadline {
+  Answer trickling;
+  Answer silent;
+  Clock::time_point start;
+};
+
+Deadline measure_deadline(int stage) {
+  const Server server(stage_subject(stage));
+  Deadline result;
+  result.start = Clock::now();
+  Client trickling(server.port(), "GET / HTTP/1.1\r\nX: ");
+  std::optional<Client> silent;
+  if (stage > 1) silent.emplace(server.port());
+  while (result.trickling.end == Answer::End::timed_out && Clock::now() < result.start + 9s) {
+    trickling.send("x");
+    result.trickling = trickling.read(500ms);
+  }
+  result.silent = silent ? silent->read(3s) : result.trickling;
+  return result;
+}
+
+// Promise 15 has a test of its own: it cannot be judged everywhere.
+constexpr int process_one = 15;
+
+void check_promise(int stage, const Promise& promise, const Judgement& judgement) {
+  CAPTURE(stage);
+  CAPTURE(promise.number);
+  CAPTURE(judgement.evidence);
+  CHECK(word(judgement.verdict) == word(promise.expected[static_cast<std::size_t>(stage) - 1]));
+}
+
+void check_promises(int stage) {
+  std::vector<Judgement> judgements(promises().size());
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < judgements.size(); i = next++) {
+      if (promises()[i].number != process_one)
+        judgements[i] = judge(promises()[i], stage_subject(stage));
+    }
+  };
+  std::vector<std::thread> threads(8);  // they wait, most of the time
+  for (std::thread& thread : threads)
+    thread = std::thread(work);
+  for (std::thread& thread : threads)
+    thread.join();
+
+  for (std::size_t i = 0; i < judgements.size(); ++i) {
+    if (promises()[i].number != process_one) check_promise(stage, promises()[i], judgements[i]);
+  }
+}
+
+void check_usage(int stage) {
+  const std::string name = "stage" + std::to_string(stage);
+  Process help({binary(stage), "--help"});
+  CHECK(run(help).with(0));
+  CHECK(help.out().starts_with("Usage: " + name + " [options]\n"));
+  CHECK(help.err().empty());
+
+  std::vector<std::vector<std::string>> mistakes{
+      {"--port", "99999"}, {"--port", "x"}, {"--port"}, {"--what"}, {"7878"}};
+  if (stage < 3) mistakes.push_back({"--workers", "4"});
+  if (stage < 4) mistakes.push_back({"--take", "2"});
+  if (stage >= 3) mistakes.push_back({"--workers", "0"});
+  if (stage == 4) mistakes.push_back({"--take", "-1"});
+  for (std::vector<std::string> command : mistakes) {
+    command.insert(command.begin(), binary(stage));
+    Process process(command);
+    CAPTURE(process.err());
+    CHECK(run(process).with(2));
+    CHECK(process.out().empty());
+    CHECK(process.err().starts_with(name + ": "));
+    CHECK(process.err().find("\nUsage: " + name) != std::string::npos);
+  }
+}
+
+void check_start(int stage) {
+  Server server(stage_subject(stage));
+  const std::string port = std::to_string(server.port());
+  REQUIRE(server.wait_for_out("\n"));
+  CHECK(server.out() == "Listening on http://127.0.0.1:" + port + "\n");
+
+  Process second({binary(stage), "--port", port});
+  check_fails(stage, second, "cannot listen on 127.0.0.1:" + port + ": Address already in use");
+  Process pageless({binary(stage), "--port", "0", "--html", "/nowhere"});
+  check_fails(stage, pageless, "cannot read /nowhere/hello.html: No such file or directory");
+}
+
+void check_stdout(int stage) {
+  const FileDescriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  Process to_full({binary(stage), "--port", "0"}, {.out = full.get()});
+  check_fails(stage, to_full, "cannot write to stdout: No space left on device");
+  Process to_nothing({binary(stage), "--port", "0"}, {.out_closed = true});
+  check_fails(stage, to_nothing, "cannot write to stdout: Bad file descriptor");
+}
+
+// The client resets while its answer is being made.
+void check_panic(int stage) {
+  Server server(stage_subject(stage));
+  Client(server.port(), request("/sleep"));
+  const Exit exit = run(server);
+  CHECK(exit.by_signal(SIGABRT));
+  CHECK(server.err().find("cannot send: Connection reset by peer") != std::string::npos);
+}
+
+void check_stage(int stage) {
+  SUBCASE("keeps and breaks its promises") {
+    check_promises(stage);
+  }
+  SUBCASE("refuses a wrong command line") {
+    check_usage(stage);
+  }
+  SUBCASE("says where it listens, or why not") {
+    check_start(stage);
+  }
+  SUBCASE("says so when stdout is full or closed") {
+    check_stdout(stage);
+  }
+}
+
+struct Pipe {
+  FileDescriptor read_end;
+  FileDescriptor write_end;
+};
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+  return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
+}
+
+// A pipe that nobody reads, with room for that many bytes.
+Pipe make_stuck_pipe(std::size_t room) {
+  constexpr std::size_t size = 4096;
+  Pipe pipe = make_pipe();
+  REQUIRE(::fcntl(pipe.write_end.get(), F_SETPIPE_SZ, size) == size);
+  const std::string filling(size - room, '-');
+  REQUIRE(::write(pipe.write_end.get(), filling.data(), filling.size()) ==
+          static_cast<ssize_t>(filling.size()));
+  return pipe;
+}
+
+}  // namespace
+
+TEST_SUITE("stage1") {
+  TEST_CASE("stage 1") {
+    check_stage(1);
+  }
+  TEST_CASE("a client that resets ends the process") {
+    check_panic(1);
+  }
+}
+
+TEST_SUITE("stage2") {
+  TEST_CASE("stage 2") {
+    check_stage(2);
+  }
+  TEST_CASE("a client that resets ends the process") {
+    check_panic(2);
+  }
+}
+
+TEST_SUITE("stage3") {
+  TEST_CASE("stage 3") {
+    check_stage(3);
+  }
+  TEST_CASE("a client that resets ends the process") {
+    check_panic(3);
+  }
+
+  TEST_CASE("the log is the chapter's") {
+    Server server(stage_subject(3), {.sleep = 1ms});
+    CHECK(ask(server.port(), "/sleep").is_ok());
+    CHECK(server.wait_for_out(" got a job; executing.\n"));
+  }
+}
+
+TEST_SUITE("stage4") {
+  TEST_CASE("stage 4") {
+    check_stage(4);
+  }
+
+  TEST_CASE("a job that fails says why, and that is all") {
+    Server server(stage_subject(4));
+    Client(server.port(), request("/sleep"));
+    REQUIRE(eventually([&] { return server.err().ends_with('\n'); }));
+    const std::string said = server.err();
+    CHECK(said.starts_with("Worker "));
+    CHECK(said.substr(8) == "'s job failed: cannot send: Connection reset by peer\n");
+    server.send(SIGTERM);
+    CHECK(run(server).with(0));
+    CHECK(server.err() == said);
+  }
+
+  TEST_CASE("the log of a stop is the chapter's, in its order") {
+    Subject subject = stage_subject(4);
+    subject.workers = 1;
+    Server server(subject);
+    Client client(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job"));
+    server.send(SIGINT);
+    CHECK(client.read().is_ok());
+    CHECK(run(server).with(0));
+    const std::string log = server.out();
+    CHECK(log.substr(log.find('\n') + 1) ==
+          "Worker 0 got a job; executing.\nShutting down.\nShutting down worker 0\n"
+          "Worker 0 disconnected; shutting down.\n");
+    CHECK(server.err().empty());
+  }
+
+  TEST_CASE("a whole request queued behind silent clients is answered after the stop") {
+    Server server(stage_subject(4));
+    std::vector<Client> silent;
+    while (silent.size() < 20)
+      silent.emplace_back(server.port());
+    Client client(server.port(), request("/"));
+    server.send(SIGTERM);
+    CHECK(client.read().is_ok());
+    CHECK(run(server).with(0));
+  }
+
+  TEST_CASE("the reader of its log goes away: it says so once, and goes on") {
+    Pipe log = make_pipe();
+    Server server(stage_subject(4), {}, {.out = log.write_end.get()});
+    log = {};
+    for (int i = 0; i < 3; ++i)
+      CHECK(ask(server.port(), "/").is_ok());
+    server.send(SIGINT);
+    CHECK(run(server).with(0));
+    CHECK(server.err() == "cannot write to stdout: Broken pipe. Log lines are lost.\n");
+  }
+
+  TEST_CASE("the reader of its log and its errors is stuck: the grace period ends that, too") {
+    const Pipe log = make_stuck_pipe(150);
+    Subject subject = stage_subject(4);
+    subject.command.insert(subject.command.begin(), {"sh", "-c", "exec \"$@\" 2>&1", "sh"});
+    Server server(subject, {.grace = 300ms, .sleep = 1ms}, {.out = log.write_end.get()});
+    std::vector<Client> clients;
+    while (clients.size() < 6)
+      clients.emplace_back(server.port(), request("/"));
+    server.send(SIGTERM);
+    CHECK(run(server).with(1));
+  }
+
+  TEST_CASE("what is running and waiting when it gives up is told") {
+    Subject subject = stage_subject(4);
+    subject.workers = 2;
+    Server server(subject, {.grace = 300ms, .sleep = 10s});
+    std::vector<Client> clients;
+    while (clients.size() < 7)
+      clients.emplace_back(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job", 2));
+    server.send(SIGINT);
+    CHECK(run(server).with(1));
+    CHECK(server.err() == "Gave up: 2 running, 5 waiting.\n");
+  }
+
+  TEST_CASE("a long kernel's queue is served to its end") {
+    Server server(stage_subject(4));
+    server.send(SIGSTOP);
+    std::vector<Client> clients;
+    while (clients.size() < 500)
+      clients.emplace_back(server.port(), request("/"));
+    server.send(SIGTERM);
+    server.send(SIGCONT);
+    for (Client& client : clients)
+      CHECK(client.read().is_ok());
+    CHECK(run(server).with(0));
+  }
+
+  TEST_CASE(
+      "out of descriptors for long, the port closes two seconds after the stop all the same") {
+    Server server(stage_subject(4), {.sleep = 10s}, {.max_descriptors = 24});
+    std::vector<Client> clients;
+    while (clients.size() < 30)
+      clients.emplace_back(server.port(), request("/sleep"));
+    REQUIRE(eventually([&] { return descriptor_count(server.pid()) == 24; }));
+    server.send(SIGTERM);
+    CHECK(eventually([&] { return !is_listening(server.port()); }, 4s));
+    CHECK(server.is_running());
+  }
+
+  TEST_CASE("all descriptors in use and nobody waiting, the port closes at once") {
+    Server server(stage_subject(4), {.sleep = 10s}, {.max_descriptors = 24});
+    std::vector<Client> clients;
+    while (descriptor_count(server.pid()) < 24) {
+      clients.emplace_back(server.port(), request("/sleep"));
+      REQUIRE(eventually([&] { return peers(server.port())[clients.back().port()].accepted; }));
+    }
+    server.send(SIGTERM);
+    CHECK(eventually([&] { return !is_listening(server.port()); }, 1500ms));
+    CHECK(server.is_running());
+  }
+
+  TEST_CASE("a second Ctrl-C is told by status 130, also after a SIGTERM") {
+    for (const int first : {SIGINT, SIGTERM}) {
+      Server server(stage_subject(4), {.sleep = 10s});
+      const Client client(server.port(), request("/sleep"));
+      REQUIRE(server.wait_for_out("got a job"));
+      server.send(first);
+      REQUIRE(server.wait_for_out("Shutting down."));
+      server.send(SIGINT);
+      CHECK(run(server).with(130));
+    }
+  }
+
+  TEST_CASE("after the stop, nobody lingers long, and no answer is destroyed for that") {
+    Server server(stage_subject(4), {.sleep = 1500ms});
+    std::vector<Client> slow;
+    while (slow.size() < 4)
+      slow.emplace_back(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job", 4));
+    // Of these the whole body is here already when a worker turns to them, too late for lingering.
+    std::vector<Client> posts;
+    const std::string post =
+        request("/", "POST", "Content-Length: 60000\r\n") + std::string(60000, 'x');
+    while (posts.size() < 20)
+      posts.emplace_back(server.port(), post);
+    server.send(SIGTERM);
+    for (Client& client : slow)
+      CHECK(client.read().is_ok());
+    const auto start = Clock::now();
+    for (Client& client : posts) {
+      const Answer answer = client.read();
+      CHECK(answer.is_whole());
+      CHECK(answer.status() == 404);
+    }
+    CHECK(run(server).with(0));
+    CHECK(Clock::now() - start < 3s);
+  }
+
+  TEST_CASE("a page of 10 MB reaches a client that reads slowly") {
+    char folder[] = "/tmp/pages-XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    const std::filesystem::path pages = folder;
+    std::ofstream(pages / "hello.html") << std::string(10'000'000, 'x');
+    std::ofstream(pages / "404.html") << "Oops!";
+    Subject subject = stage_subject(4);
+    subject.command.insert(subject.command.end(), {"--html", folder});
+    Server server(subject);
+    std::filesystem::remove_all(pages);
+    Client client(server.port(), request("/"));
+    REQUIRE(server.wait_for_out("got a job"));
+    server.send(SIGTERM);
+    REQUIRE(eventually([&] { return !is_listening(server.port()); }));
+    CHECK(client.read().is_ok());
+    CHECK(run(server).with(0));
+  }
+
+#ifndef SANITIZED
+  // ThreadSanitizer puts off the signal handler while write() waits.
+  TEST_CASE("a stop that comes before the first line is a stop") {
+    const Pipe log = make_stuck_pipe(0);
+    Server server(stage_subject(4), {.grace = 300ms}, {.out = log.write_end.get()});
+    server.send(SIGTERM);
+    CHECK(run(server).with(1));
+    CHECK(server.err() == "Gave up: 0 running, 0 waiting.\n");
+  }
+
+  TEST_CASE("threads that cannot be started are a reason, and no hang") {
+    Process process({binary(4), "--port", "0", "--workers", "1000"},
+                    {.max_memory = std::size_t{1} << 30});
+    CHECK(run(process).with(1));
+    CHECK(process.err().starts_with("stage4: cannot start worker "));
+  }
+#endif
+}
+
+TEST_SUITE("deadline") {
+  TEST_CASE("a client has 5 s for its head, in every stage at once") {
+    std::vector<std::future<Deadline>> measurements;
+    for (int stage = 1; stage <= 4; ++stage) {
+      measurements.push_back(std::async(std::launch::async, measure_deadline, stage));
+    }
+    for (std::future<Deadline>& measurement : measurements) {
+      const Deadline measured = measurement.get();
+      for (const Answer& answer : {measured.trickling, measured.silent}) {
+        CHECK(answer.is_quiet_close());
+        CHECK(answer.at - measured.start > 4900ms);
+        CHECK(answer.at - measured.start < 8s);
+      }
+    }
+  }
+}
+
+TEST_SUITE("process_one") {
+  TEST_CASE("as process 1, where signals left at their default are ignored") {
+    const Promise& promise = promises()[process_one - 1];
+    std::vector<std::future<Judgement>> judgements;
+    for (int stage = 1; stage <= 4; ++stage) {
+      judgements.push_back(std::async(std::launch::async,
+                                      [&, stage] { return judge(promise, stage_subject(stage)); }));
+    }
+    for (int stage = 1; stage <= 4; ++stage) {
+      const Judgement judgement = judgements[static_cast<std::size_t>(stage) - 1].get();
+      if (judgement.verdict == Verdict::not_judged) {
+        skip(judgement.evidence);
+      } else {
+        check_promise(stage, promise, judgement);
+      }
+    }
+  }
+}

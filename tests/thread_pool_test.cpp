@@ -1,0 +1,123 @@
+// The pool of stage 4. That of stage 3 can only be tested as a process: it never ends well.
+
+#include "thread_pool.hpp"
+
+#include "doctest.hpp"
+#include "kernel.hpp"
+
+#include <atomic>
+#include <fstream>
+#include <latch>
+#include <memory>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#endif
+#endif
+
+TEST_SUITE("thread_pool") {
+  TEST_CASE("a pool of no threads is refused") {
+    CHECK_THROWS_AS(ThreadPool(0), std::invalid_argument);
+  }
+
+  TEST_CASE("as many jobs as workers run at the same time") {
+    // Each waits for the others: a pool that holds the lock while it runs a job never ends this.
+    constexpr std::size_t size = 4;
+    std::latch all_running(size);
+    ThreadPool pool(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      pool.execute([&all_running] { all_running.arrive_and_wait(); });
+    }
+    all_running.wait();
+    CHECK(all_running.try_wait());
+  }
+
+  TEST_CASE("the destructor waits for running and for queued jobs") {
+    std::atomic<int> done = 0;
+    {
+      std::latch running(1);
+      std::latch go_on(1);
+      ThreadPool pool(1);
+      pool.execute([&] {
+        running.count_down();
+        go_on.wait();
+        ++done;
+      });
+      for (int i = 0; i < 100; ++i)
+        pool.execute([&] { ++done; });
+      running.wait();
+      CHECK(done == 0);
+      go_on.count_down();
+    }
+    CHECK(done == 101);
+  }
+
+  TEST_CASE("a job that throws costs nothing else") {
+    std::atomic<int> done = 0;
+    {
+      ThreadPool pool(2);
+      for (int i = 0; i < 20; ++i) {
+        pool.execute([] { throw std::runtime_error("on purpose"); });
+        pool.execute([] { throw 7; });
+        pool.execute([&] { ++done; });
+      }
+    }
+    CHECK(done == 20);
+  }
+
+  TEST_CASE("a closure is destroyed when its job is done, not when the pool is") {
+    const auto held = std::make_shared<int>(0);
+    const std::weak_ptr<int> seen = held;
+    std::latch next(1);
+    ThreadPool pool(1);
+    pool.execute([copy = std::make_shared<std::shared_ptr<int>>(held)] {});
+    pool.execute([&] { next.count_down(); });  // after the first, by the same worker
+    next.wait();
+    CHECK(seen.use_count() == 1);
+  }
+
+#ifndef UNDER_TSAN
+  TEST_CASE("a thread that cannot be started leaves nothing behind") {
+    const int threads = thread_count(::getpid());
+    pthread_attr_t usual;
+    pthread_attr_t huge;
+    ::pthread_getattr_default_np(&usual);
+    ::pthread_attr_init(&huge);
+    ::pthread_attr_setstacksize(&huge, std::size_t{4} << 30);
+    ::pthread_setattr_default_np(&huge);
+    rlimit before{};
+    ::getrlimit(RLIMIT_AS, &before);
+    std::size_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const auto page = static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+    const rlimit room_for_two{pages * page + (rlim_t{9} << 30), before.rlim_max};
+    ::setrlimit(RLIMIT_AS, &room_for_two);
+
+    CHECK_THROWS_AS(ThreadPool(4), std::system_error);
+
+    ::setrlimit(RLIMIT_AS, &before);
+    ::pthread_setattr_default_np(&usual);
+    ::pthread_attr_destroy(&huge);
+    CHECK(thread_count(::getpid()) == threads);
+  }
+#endif
+
+  TEST_CASE("1,000 pools start and stop") {
+    std::atomic<int> done = 0;
+    for (int i = 0; i < 1000; ++i) {
+      ThreadPool pool(3);
+      pool.execute([&] { ++done; });
+    }
+    CHECK(done == 1000);
+  }
+}
