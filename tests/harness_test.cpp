@@ -49,6 +49,26 @@ TEST_SUITE("harness") {
     CHECK(sleeps.wait_for_exit(10s)->text() == "ended by SIGTERM");
   }
 
+  TEST_CASE("the checker's exit status: all kept, not all, a mistake") {
+    const auto status = [](std::vector<std::string> arguments) {
+      arguments.insert(arguments.begin(), PROMISES);
+      Process checker(arguments);
+      const std::optional<Exit> exit = checker.wait_for_exit(20s);
+      REQUIRE(exit);
+      return exit->text();
+    };
+    const std::string stage1 = stage_subject(1).command.front();
+    CHECK(status({"--only", "3", "--", stage1, "--port", "{port}"}) == "exit 0");
+    CHECK(status({"--only", "3,11", "--json", "--", stage1, "--port", "{port}"}) == "exit 1");
+    CHECK(status({"--only", "12", "--", stage1, "--port", "{port}"}) == "exit 1");  // not judged
+    CHECK(status({"--only", "3,12", "--", stage1, "--port", "{port}"}) == "exit 0");
+    CHECK(status({"--only", "11,12"}) == "exit 0");  // the four stages, each as expected
+    CHECK(status({"--only", "18"}) == "exit 2");
+    CHECK(status({"--what"}) == "exit 2");
+    CHECK(status({"--", stage1, "--what"}) == "exit 2");
+    CHECK(status({"--help"}) == "exit 0");
+  }
+
   TEST_CASE("the promises are numbered in order, and their titles fit") {
     int number = 0;
     for (const Promise& promise : promises()) {
