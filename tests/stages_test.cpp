@@ -4,6 +4,7 @@
 #include "doctest.hpp"
 #include "kernel.hpp"
 #include "promises.hpp"
+#include "sanitizers.hpp"
 #include "server.hpp"
 #include "skip.hpp"
 
@@ -20,14 +21,6 @@
 
 #include <fcntl.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
 
 using namespace std::chrono_literals;
 
@@ -86,6 +79,15 @@ Deadline measure_deadline(int stage) {
 // Promise 15 has a test of its own: it cannot be judged everywhere.
 constexpr int process_one = 15;
 
+// ThreadSanitizer keeps a signal to itself that meets a thread which is just starting, until that
+// thread makes its next call. A server that is idle from then on never hears of it.
+bool is_judged(const Promise& promise) {
+#ifdef UNDER_TSAN
+  if (promise.number == 11) return false;
+#endif
+  return promise.number != process_one;
+}
+
 void check_promise(int stage, const Promise& promise, const Judgement& judgement) {
   CAPTURE(stage);
   CAPTURE(promise.number);
@@ -98,8 +100,7 @@ void check_promises(int stage) {
   std::atomic<std::size_t> next = 0;
   const auto work = [&] {
     for (std::size_t i = next++; i < judgements.size(); i = next++) {
-      if (promises()[i].number != process_one)
-        judgements[i] = judge(promises()[i], stage_subject(stage));
+      if (is_judged(promises()[i])) judgements[i] = judge(promises()[i], stage_subject(stage));
     }
   };
   std::vector<std::thread> threads(8);  // they wait, most of the time
@@ -109,7 +110,7 @@ void check_promises(int stage) {
     thread.join();
 
   for (std::size_t i = 0; i < judgements.size(); ++i) {
-    if (promises()[i].number != process_one) check_promise(stage, promises()[i], judgements[i]);
+    if (is_judged(promises()[i])) check_promise(stage, promises()[i], judgements[i]);
   }
 }
 
@@ -410,7 +411,7 @@ TEST_SUITE("stage4") {
     CHECK(run(server).with(0));
   }
 
-#ifndef SANITIZED
+#if !defined(UNDER_TSAN) && !defined(UNDER_ASAN)
   // ThreadSanitizer puts off the signal handler while write() waits.
   TEST_CASE("a stop that comes before the first line is a stop") {
     const Pipe log = make_stuck_pipe(0);

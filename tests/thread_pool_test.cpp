@@ -4,6 +4,7 @@
 
 #include "doctest.hpp"
 #include "kernel.hpp"
+#include "sanitizers.hpp"
 
 #include <atomic>
 #include <fstream>
@@ -16,14 +17,6 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_THREAD__)
-#define UNDER_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define UNDER_TSAN 1
-#endif
-#endif
 
 TEST_SUITE("thread_pool") {
   TEST_CASE("a pool of no threads is refused") {
