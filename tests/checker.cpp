@@ -1,16 +1,14 @@
 // promises: judges the four stages, or any server, by what can be seen from outside.
 
+#include "cli.hpp"
+#include "parallel.hpp"
 #include "promises.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <charconv>
-#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <mutex>
 #include <numeric>
-#include <thread>
 
 #include <unistd.h>
 
@@ -39,10 +37,6 @@ are meant to), 1 if not, 2 for a mistake in the command line or a server that
 does not start.
 )";
 
-struct Usage : std::runtime_error {
-  using runtime_error::runtime_error;
-};
-
 struct Settings {
   std::vector<int> only;
   bool json = false;
@@ -66,21 +60,12 @@ struct Task {
   }
 };
 
-int number(const std::string& flag, std::string_view text, int min, int max) {
-  int value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
-    throw Usage(flag + " takes a whole number from " + std::to_string(min) + " to " +
-                std::to_string(max));
-  }
-  return value;
-}
-
 std::vector<int> numbers(const std::string& flag, std::string_view list) {
   std::vector<int> found;
   while (true) {
     const std::size_t comma = list.find(',');
-    found.push_back(number(flag, list.substr(0, comma), 1, static_cast<int>(promises().size())));
+    found.push_back(
+        parse_number(flag, list.substr(0, comma), 1, static_cast<int>(promises().size())));
     if (comma == std::string_view::npos) return found;
     list.remove_prefix(comma + 1);
   }
@@ -97,11 +82,11 @@ Settings parse(const std::vector<std::string>& arguments) {
     if (flag == "--only")
       settings.only = numbers(flag, value());
     else if (flag == "--port")
-      settings.server.port = static_cast<std::uint16_t>(number(flag, value(), 1, 65535));
+      settings.server.port = static_cast<std::uint16_t>(parse_number(flag, value(), 1, 65535));
     else if (flag == "--sleep")
-      settings.server.sleep = std::chrono::milliseconds(number(flag, value(), 1, 60000));
+      settings.server.sleep = std::chrono::milliseconds(parse_number(flag, value(), 1, 60000));
     else if (flag == "--workers")
-      settings.server.workers = static_cast<std::size_t>(number(flag, value(), 1, 1000));
+      settings.server.workers = static_cast<std::size_t>(parse_number(flag, value(), 1, 1000));
     else if (flag == "--json")
       settings.json = true;
     else if (flag == "--help")
@@ -131,53 +116,18 @@ std::vector<Task> make_tasks(const Settings& settings) {
   return tasks;
 }
 
-// On stderr, so that the result can be piped away.
-void show_progress(std::size_t done, std::size_t all) {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  if (terminal)
-    std::cerr << '\r';
-  else if (done % 17 != 0)
-    return;
-  std::cerr << "judged " << done << " of " << all << (terminal && done < all ? "" : "\n")
-            << std::flush;
-}
-
 // A server with a port of its own can run only once at a time.
 void judge_all(std::vector<Task>& tasks, const Settings& settings) {
   const bool alone = !settings.server.command.empty() && !settings.server.knows("{port}");
-  std::atomic<std::size_t> next = 0;
   std::mutex mutex;
   std::size_t done = 0;  // guarded by mutex
-  const auto work = [&] {
-    for (std::size_t i = next++; i < tasks.size(); i = next++) {
-      Task& task = tasks[i];
-      task.judgement =
-          judge(*task.promise, task.stage == 0 ? settings.server : stage_subject(task.stage));
-      const std::lock_guard lock(mutex);
-      show_progress(++done, tasks.size());
-    }
-  };
-  std::vector<std::thread> threads(alone ? 1 : 8);
-  for (std::thread& thread : threads)
-    thread = std::thread(work);
-  for (std::thread& thread : threads)
-    thread.join();
-}
-
-std::string quoted(std::string_view text) {
-  std::string json = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') json += '\\';
-    if (static_cast<unsigned char>(c) < ' ') {
-      constexpr std::string_view hex = "0123456789abcdef";
-      json += "\\u00";
-      json += hex[static_cast<unsigned char>(c) >> 4];
-      json += hex[static_cast<unsigned char>(c) & 15];
-    } else {
-      json += c;
-    }
-  }
-  return json + '"';
+  in_parallel(tasks.size(), alone ? 1 : 8, [&](std::size_t i) {
+    Task& task = tasks[i];
+    task.judgement =
+        judge(*task.promise, task.stage == 0 ? settings.server : stage_subject(task.stage));
+    const std::lock_guard lock(mutex);
+    show_progress(++done, tasks.size());
+  });
 }
 
 void print_json(const std::vector<Task>& tasks) {
@@ -186,20 +136,13 @@ void print_json(const std::vector<Task>& tasks) {
     std::cout << (&task == &tasks.front() ? "\n" : ",\n")
               << "  {\"promise\": " << task.promise->number;
     if (task.stage != 0) std::cout << ", \"stage\": " << task.stage;
-    std::cout << ", \"title\": " << quoted(task.promise->title)
-              << ", \"verdict\": " << quoted(word(task.judgement.verdict))
-              << ", \"expected\": " << quoted(word(task.expected()))
-              << ", \"evidence\": " << quoted(task.judgement.evidence)
-              << ", \"by_hand\": " << quoted(task.promise->by_hand) << "}";
+    std::cout << ", \"title\": " << json_string(task.promise->title)
+              << ", \"verdict\": " << json_string(word(task.judgement.verdict))
+              << ", \"expected\": " << json_string(word(task.expected()))
+              << ", \"evidence\": " << json_string(task.judgement.evidence)
+              << ", \"by_hand\": " << json_string(task.promise->by_hand) << "}";
   }
   std::cout << "\n]\n";
-}
-
-bool use_colour() {
-  const char* const no_colour = std::getenv("NO_COLOR");
-  const char* const term = std::getenv("TERM");
-  return ::isatty(STDOUT_FILENO) == 1 && (no_colour == nullptr || *no_colour == '\0') &&
-         (term == nullptr || std::string_view(term) != "dumb");
 }
 
 // "+ kept", nine columns wide unless it ends the line.
@@ -209,7 +152,7 @@ std::string cell(const Judgement& judgement, bool padded) {
                      : verdict == Verdict::broken ? "x broken"
                                                   : "-";
   if (padded) text.resize(9, ' ');
-  if (!use_colour() || verdict == Verdict::not_judged) return text;
+  if (!use_colour(STDOUT_FILENO) || verdict == Verdict::not_judged) return text;
   return (verdict == Verdict::kept ? "\033[32m" : "\033[31m") + text + "\033[0m";
 }
 
@@ -290,6 +233,10 @@ void print_likeness(const std::vector<Task>& tasks) {
 }
 
 int run(const Settings& settings) {
+  if (settings.help) {
+    std::cout << usage_text;
+    return 0;
+  }
   // A mistyped name or flag is no broken promise. Throws if it does not start.
   if (!settings.server.command.empty()) Server(settings.server);
   std::vector<Task> tasks = make_tasks(settings);
@@ -305,6 +252,7 @@ int run(const Settings& settings) {
     print_list(tasks, std::filesystem::path(settings.server.command.front()).filename().string());
     if (settings.only.empty()) print_likeness(tasks);
   }
+  flush_stdout();
   const bool none_judged = std::ranges::all_of(
       tasks, [](const Task& task) { return task.judgement.verdict == Verdict::not_judged; });
   return std::ranges::all_of(tasks, &Task::is_as_expected) && !none_judged ? 0 : 1;
@@ -313,17 +261,5 @@ int run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  try {
-    const Settings settings = parse({argv + 1, argv + argc});
-    if (settings.help) {
-      std::cout << usage_text;
-      return 0;
-    }
-    return run(settings);
-  } catch (const Usage& error) {
-    std::cerr << "promises: " << error.what() << '\n' << usage_text;
-  } catch (const std::exception& error) {
-    std::cerr << "promises: " << error.what() << '\n';
-  }
-  return 2;
+  return run_tool("promises", usage_text, [&] { return run(parse({argv + 1, argv + argc})); });
 }

@@ -2,10 +2,12 @@
 
 #include "client.hpp"
 #include "doctest.hpp"
+#include "parallel.hpp"
 #include "promises.hpp"
 #include "server.hpp"
 
 #include <csignal>
+#include <utility>
 
 using namespace std::chrono_literals;
 
@@ -50,23 +52,30 @@ TEST_SUITE("harness") {
   }
 
   TEST_CASE("the checker's exit status: all kept, not all, a mistake") {
-    const auto status = [](std::vector<std::string> arguments) {
-      arguments.insert(arguments.begin(), PROMISES);
-      Process checker(arguments);
-      const std::optional<Exit> exit = checker.wait_for_exit(20s);
-      REQUIRE(exit);
-      return exit->text();
-    };
     const std::string stage1 = stage_subject(1).command.front();
-    CHECK(status({"--only", "3", "--", stage1, "--port", "{port}"}) == "exit 0");
-    CHECK(status({"--only", "3,11", "--json", "--", stage1, "--port", "{port}"}) == "exit 1");
-    CHECK(status({"--only", "12", "--", stage1, "--port", "{port}"}) == "exit 1");  // not judged
-    CHECK(status({"--only", "3,12", "--", stage1, "--port", "{port}"}) == "exit 0");
-    CHECK(status({"--only", "9,12"}) == "exit 0");  // the four stages, each as expected
-    CHECK(status({"--only", "18"}) == "exit 2");
-    CHECK(status({"--what"}) == "exit 2");
-    CHECK(status({"--", stage1, "--what"}) == "exit 2");
-    CHECK(status({"--help"}) == "exit 0");
+    const std::vector<std::pair<std::vector<std::string>, std::string>> runs{
+        {{"--only", "3", "--", stage1, "--port", "{port}"}, "exit 0"},
+        {{"--only", "3,11", "--json", "--", stage1, "--port", "{port}"}, "exit 1"},
+        {{"--only", "12", "--", stage1, "--port", "{port}"}, "exit 1"},  // not judged
+        {{"--only", "3,12", "--", stage1, "--port", "{port}"}, "exit 0"},
+        {{"--only", "9,12"}, "exit 0"},  // the four stages, each as expected
+        {{"--only", "18"}, "exit 2"},
+        {{"--what"}, "exit 2"},
+        {{"--", stage1, "--what"}, "exit 2"},
+        {{"--help"}, "exit 0"},
+    };
+    std::vector<std::string> endings(runs.size());
+    in_parallel(runs.size(), runs.size(), [&](std::size_t i) {
+      std::vector<std::string> command = runs[i].first;
+      command.insert(command.begin(), PROMISES);
+      Process checker(command);
+      const std::optional<Exit> exit = checker.wait_for_exit(20s);
+      endings[i] = exit ? exit->text() : "still running";
+    });
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      CAPTURE(i);
+      CHECK(endings[i] == runs[i].second);
+    }
   }
 
   TEST_CASE("the promises are numbered in order, and their titles fit") {

@@ -3,20 +3,19 @@
 #include "client.hpp"
 #include "doctest.hpp"
 #include "kernel.hpp"
+#include "parallel.hpp"
 #include "promises.hpp"
 #include "sanitizers.hpp"
 #include "server.hpp"
 #include "skip.hpp"
 
 #include <array>
-#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -97,18 +96,9 @@ void check_promise(int stage, const Promise& promise, const Judgement& judgement
 
 void check_promises(int stage) {
   std::vector<Judgement> judgements(promises().size());
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < judgements.size(); i = next++) {
-      if (is_judged(promises()[i])) judgements[i] = judge(promises()[i], stage_subject(stage));
-    }
-  };
-  std::vector<std::thread> threads(8);  // they wait, most of the time
-  for (std::thread& thread : threads)
-    thread = std::thread(work);
-  for (std::thread& thread : threads)
-    thread.join();
-
+  in_parallel(judgements.size(), 12, [&](std::size_t i) {  // they wait, most of the time
+    if (is_judged(promises()[i])) judgements[i] = judge(promises()[i], stage_subject(stage));
+  });
   for (std::size_t i = 0; i < judgements.size(); ++i) {
     if (is_judged(promises()[i])) check_promise(stage, promises()[i], judgements[i]);
   }
