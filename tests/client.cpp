@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <charconv>
 #include <stdexcept>
+#include <system_error>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,6 +28,27 @@ bool wait_for(int fd, short events, Clock::time_point deadline) {
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
   pollfd what{fd, events, 0};
   return ::poll(&what, 1, static_cast<int>(std::max(left, 0ms).count())) == 1;
+}
+
+std::uint16_t own_port(const FileDescriptor& socket) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+  return ntohs(address.sin_port);
+}
+
+// Reads what has come. True at the end of the connection.
+bool receive(const FileDescriptor& socket, Answer& answer) {
+  std::array<char, 4096> buffer;
+  ssize_t count = 0;
+  while ((count = ::recv(socket.get(), buffer.data(), buffer.size(), 0)) > 0)
+    answer.bytes.append(buffer.data(), static_cast<std::size_t>(count));
+  if (count == -1 && errno == EAGAIN) return false;
+  answer.at = Clock::now();
+  // Linux hides a reset that follows a FIN: recv() says 0, and only SO_ERROR knows.
+  const bool closed = count == 0 && socket_error(socket) == 0;
+  answer.end = closed ? Answer::End::closed : Answer::End::reset;
+  return true;
 }
 
 }  // namespace
@@ -68,6 +90,7 @@ std::string Answer::text() const {
 
 FileDescriptor start_connecting(std::uint16_t port) {
   FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (socket.get() == -1) throw std::system_error(errno, std::generic_category(), "no socket");
   const int yes = 1;
   const linger reset_on_close{1, 0};
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -86,12 +109,7 @@ int socket_error(const FileDescriptor& socket) {
   return error;
 }
 
-Client::Client(FileDescriptor socket) : socket_(std::move(socket)) {
-  sockaddr_in address{};
-  socklen_t size = sizeof address;
-  ::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
-}
+Client::Client(FileDescriptor socket) : socket_(std::move(socket)), port_(own_port(socket_)) {}
 
 std::optional<Client> Client::connect(std::uint16_t port) {
   FileDescriptor socket = start_connecting(port);
@@ -134,21 +152,42 @@ void Client::reset() {
 Answer Client::read(std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;
   Answer answer;
-  std::array<char, 4096> buffer;
   while (wait_for(socket_.get(), POLLIN, deadline)) {
-    const ssize_t count = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    answer.at = Clock::now();
-    if (count > 0) {
-      answer.bytes.append(buffer.data(), static_cast<std::size_t>(count));
-    } else {
-      // Linux hides a reset that follows a FIN: recv() says 0, and only SO_ERROR knows.
-      const bool closed = count == 0 && socket_error(socket_) == 0;
-      answer.end = closed ? Answer::End::closed : Answer::End::reset;
-      return answer;
-    }
+    if (receive(socket_, answer)) return answer;
   }
   answer.at = Clock::now();
   return answer;
+}
+
+Exchange::Exchange(std::uint16_t port, std::string request)
+    : request_(std::move(request)), socket_(start_connecting(port)) {
+  if (socket_.get() == -1) {
+    step_ = Step::refused;
+  } else {
+    port_ = own_port(socket_);
+  }
+}
+
+pollfd Exchange::wanted() const {
+  const short event = step_ == Step::connecting ? POLLOUT : POLLIN;
+  return {is_over() ? -1 : socket_.get(), event, 0};
+}
+
+void Exchange::advance() {
+  if (step_ == Step::reading) {
+    if (receive(socket_, answer_)) step_ = Step::ended;
+  } else if (const int error = socket_error(socket_)) {
+    step_ = error == ECONNREFUSED ? Step::refused : Step::ended;
+    answer_.end = Answer::End::reset;
+  } else {
+    ::send(socket_.get(), request_.data(), request_.size(), MSG_NOSIGNAL);
+    step_ = Step::reading;
+  }
+}
+
+void Exchange::abandon() {
+  socket_ = FileDescriptor();
+  step_ = Step::ended;
 }
 
 std::string request(std::string_view target, std::string_view method, std::string_view fields) {

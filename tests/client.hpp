@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include <poll.h>
+
 // What a client got, up to the end of the connection.
 struct Answer {
   enum class End { closed, reset, timed_out };
@@ -61,6 +63,34 @@ class Client {
 
   FileDescriptor socket_;
   std::uint16_t port_ = 0;
+};
+
+// One request and its answer, for who waits for many at once, with poll().
+class Exchange {
+ public:
+  enum class Step { connecting, reading, refused, ended };
+
+  Exchange(std::uint16_t port, std::string request);
+
+  // What to wait for; nothing once it is over.
+  pollfd wanted() const;
+  // Goes on as far as it can without waiting.
+  void advance();
+  // Gives up, with a reset.
+  void abandon();
+
+  Step step() const { return step_; }
+  bool is_over() const { return step_ == Step::refused || step_ == Step::ended; }
+  const Answer& answer() const { return answer_; }
+  // Our own port, by which the kernel's table knows us.
+  std::uint16_t port() const { return port_; }
+
+ private:
+  std::string request_;
+  FileDescriptor socket_;
+  std::uint16_t port_ = 0;
+  Step step_ = Step::connecting;
+  Answer answer_;
 };
 
 // "GET /sleep HTTP/1.1" and so on.

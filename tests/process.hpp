@@ -29,8 +29,8 @@ struct Launch {
 };
 
 // A program under test: started with signals, signal mask and process group as from a shell, its
-// stdout and stderr kept; killed and reaped at the end of its life here, also if we are killed
-// ourselves.
+// stdout and stderr kept; killed and reaped at the end of its life here, with its children; itself
+// also if we are killed.
 class Process {
  public:
   // Throws std::system_error if it cannot be started.
