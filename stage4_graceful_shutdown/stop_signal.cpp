@@ -77,10 +77,7 @@ class Acceptor {
       const auto stop = stop_signal::time();
       if (stop && !may_go_on(*stop)) return std::nullopt;
       try {
-        if (!somebody_is_there(stop.has_value())) {
-          if (stop) return std::nullopt;
-          continue;
-        }
+        if (!somebody_is_there(stop.has_value()) && stop) return std::nullopt;
         if (std::optional<TcpStream> stream = listener_.try_accept()) return stream;
       } catch (const std::system_error& error) {
         if (!is_exhaustion(error.code())) {
@@ -126,7 +123,6 @@ void stop_signal::install() {
   struct sigaction action{};
   action.sa_handler = on_signal;
   ::sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;
   for (const int signal : {SIGINT, SIGTERM}) {
     if (::sigaction(signal, &action, nullptr) == -1) fail("cannot handle a signal");
   }
