@@ -5,6 +5,7 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -96,6 +97,11 @@ std::optional<std::uint16_t> listening_port(pid_t pid) {
   });
 }
 
+std::vector<pid_t> children(pid_t pid) {
+  std::ifstream file(proc(pid) / "task" / std::to_string(pid) / "children");
+  return {std::istream_iterator<pid_t>(file), {}};
+}
+
 int thread_count(pid_t pid) {
   int count = 0;
   each_entry(proc(pid) / "task", [&](const auto&) { ++count; });
@@ -106,6 +112,19 @@ int descriptor_count(pid_t pid) {
   int count = 0;
   each_entry(proc(pid) / "fd", [&](const auto&) { ++count; });
   return count;
+}
+
+std::vector<int> descriptor_flags(pid_t pid) {
+  std::vector<int> all;
+  each_entry(proc(pid) / "fdinfo", [&](const std::filesystem::path& fd) {
+    constexpr std::string_view field = "flags:\t";
+    const std::string info = read_file(fd);
+    const std::size_t at = info.find(field);
+    if (std::stoi(fd.filename()) > STDERR_FILENO && at != std::string::npos) {
+      all.push_back(std::stoi(info.substr(at + field.size()), nullptr, 8));
+    }
+  });
+  return all;
 }
 
 double processor_seconds(pid_t pid) {

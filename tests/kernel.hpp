@@ -26,7 +26,11 @@ bool is_listening(std::uint16_t port);
 // The port on which process `pid` listens.
 std::optional<std::uint16_t> listening_port(pid_t pid);
 
-int thread_count(pid_t pid);          // 0 if it is gone
-int descriptor_count(pid_t pid);      // 0 if it is gone
+std::vector<pid_t> children(pid_t pid);  // of its main thread
+
+int thread_count(pid_t pid);      // 0 if it is gone
+int descriptor_count(pid_t pid);  // 0 if it is gone
+// Their flags, as of fcntl(): O_NONBLOCK and so on. Without the standard streams'.
+std::vector<int> descriptor_flags(pid_t pid);
 double processor_seconds(pid_t pid);  // of all threads together
 char process_state(pid_t pid);        // 'T': stopped

@@ -9,7 +9,9 @@
 #include "server.hpp"
 #include "skip.hpp"
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -19,6 +21,9 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -140,12 +145,34 @@ void check_start(int stage) {
   check_fails(stage, pageless, "cannot read /nowhere/hello.html: No such file or directory");
 }
 
+// It sleeps; it does not look again and again.
+void check_idle(const Server& server) {
+  const double before = processor_seconds(server.pid());
+  pause_for(300ms);
+  CHECK(processor_seconds(server.pid()) - before < 0.05);
+}
+
 void check_stdout(int stage) {
   const FileDescriptor full(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   Process to_full({binary(stage), "--port", "0"}, {.out = full.get()});
   check_fails(stage, to_full, "cannot write to stdout: No space left on device");
   Process to_nothing({binary(stage), "--port", "0"}, {.out_closed = true});
   check_fails(stage, to_nothing, "cannot write to stdout: Bad file descriptor");
+}
+
+// Also what it waits for: the next client, a silent one, and work.
+void check_waiting(int stage) {
+  Server server(stage_subject(stage));
+  const Client silent(server.port());
+  REQUIRE(eventually([&] { return peers(server.port())[silent.port()].accepted; }));
+  check_idle(server);
+  // Whether it waits is up to poll() alone; and a program it might turn into inherits nothing.
+  const std::vector<int> all_flags = descriptor_flags(server.pid());
+  CHECK(all_flags.size() >= 2);
+  for (const int flags : all_flags) {
+    CHECK((flags & O_NONBLOCK) != 0);
+    CHECK((flags & O_CLOEXEC) != 0);
+  }
 }
 
 // The client resets while its answer is being made.
@@ -170,6 +197,36 @@ void check_stage(int stage) {
   SUBCASE("says so when stdout is full or closed") {
     check_stdout(stage);
   }
+  SUBCASE("sleeps while it waits") {
+    check_waiting(stage);
+  }
+}
+
+// Ends the server's listening from outside, so that its accept() fails. False if that cannot be had
+// here: it takes the right to trace a process.
+bool break_listener(const Server& server) {
+  const FileDescriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, server.pid(), 0)));
+  for (int fd = 3; fd < 10; ++fd) {
+    const FileDescriptor copy(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
+    if (copy.get() == -1 && (errno == EPERM || errno == ENOSYS)) return false;
+    int listens = 0;
+    socklen_t size = sizeof listens;
+    if (::getsockopt(copy.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens == 1)
+      return ::shutdown(copy.get(), SHUT_RD) == 0;
+  }
+  FAIL("no listener found");
+  return false;
+}
+
+// How many clients a test can have, up to `wanted`. Usually a process may open 1,024 files, and
+// more if it asks.
+std::size_t allow_clients(std::size_t wanted) {
+  constexpr rlim_t others = 100;
+  rlimit limit{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, wanted + others));
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+  return std::min(wanted, limit.rlim_cur - others);
 }
 
 struct Pipe {
@@ -300,20 +357,22 @@ TEST_SUITE("stage4") {
     Subject subject = stage_subject(4);
     subject.workers = 2;
     Server server(subject, {.grace = 300ms, .sleep = 10s});
+    CHECK(ask(server.port(), "/").is_ok());  // neither, by then
     std::vector<Client> clients;
     while (clients.size() < 7)
       clients.emplace_back(server.port(), request("/sleep"));
-    REQUIRE(server.wait_for_out("got a job", 2));
+    REQUIRE(server.wait_for_out("got a job", 3));
     server.send(SIGINT);
     CHECK(run(server).with(1));
     CHECK(server.err() == "Gave up: 2 running, 5 waiting.\n");
   }
 
   TEST_CASE("a long kernel's queue is served to its end") {
+    const std::size_t count = allow_clients(1500);
     Server server(stage_subject(4));
     server.send(SIGSTOP);
     std::vector<Client> clients;
-    while (clients.size() < 500)
+    while (clients.size() < count)
       clients.emplace_back(server.port(), request("/"));
     server.send(SIGTERM);
     server.send(SIGCONT);
@@ -344,6 +403,15 @@ TEST_SUITE("stage4") {
     server.send(SIGTERM);
     CHECK(eventually([&] { return !is_listening(server.port()); }, 1500ms));
     CHECK(server.is_running());
+  }
+
+  TEST_CASE("while it drains, it sleeps") {
+    Server server(stage_subject(4), {.sleep = 10s});
+    const Client slow(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job"));
+    server.send(SIGTERM);
+    REQUIRE(server.wait_for_out("Shutting down worker"));
+    check_idle(server);
   }
 
   TEST_CASE("a second Ctrl-C is told by status 130, also after a SIGTERM") {
@@ -453,5 +521,21 @@ TEST_SUITE("process_one") {
         check_promise(stage, promise, judgement);
       }
     }
+  }
+}
+
+// What a container may not allow.
+TEST_SUITE("rights") {
+  TEST_CASE("a listener that breaks is a reason to stop: exit 1, after the drain") {
+    Server server(stage_subject(4), {.sleep = 1s});
+    const Client silent(server.port());
+    Client slow(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job", 2));
+    if (!break_listener(server)) return skip("no process may take another's descriptors");
+    CHECK(slow.read().is_ok());
+    const std::optional<Exit> exit = server.wait_for_exit(4s);  // the silent one has 5 s otherwise
+    REQUIRE(exit);
+    CHECK(exit->with(1));
+    CHECK(server.err() == "stage4: cannot accept: Invalid argument\n");
   }
 }

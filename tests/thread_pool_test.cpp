@@ -5,18 +5,40 @@
 #include "doctest.hpp"
 #include "kernel.hpp"
 #include "sanitizers.hpp"
+#include "tcp.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <fstream>
 #include <latch>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 
 #include <pthread.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+namespace {
+
+// What is written to stderr meanwhile.
+template <typename Action>
+std::string stderr_of(Action action) {
+  const FileDescriptor usual(::dup(STDERR_FILENO));
+  const FileDescriptor buffer(::memfd_create("stderr", MFD_CLOEXEC));
+  ::dup2(buffer.get(), STDERR_FILENO);
+  action();
+  ::dup2(usual.get(), STDERR_FILENO);
+  std::string text(1000, '\0');
+  text.resize(static_cast<std::size_t>(
+      std::max(::pread(buffer.get(), text.data(), text.size(), 0), ssize_t{0})));
+  return text;
+}
+
+}  // namespace
 
 TEST_SUITE("thread_pool") {
   TEST_CASE("a pool of no threads is refused") {
@@ -66,6 +88,15 @@ TEST_SUITE("thread_pool") {
       }
     }
     CHECK(done == 20);
+  }
+
+  TEST_CASE("whatever a job throws is told") {
+    const std::string said = stderr_of([] {
+      ThreadPool pool(1);
+      pool.execute([] { throw std::runtime_error("on purpose"); });
+      pool.execute([] { throw 7; });
+    });
+    CHECK(said == "Worker 0's job failed: on purpose\nWorker 0's job failed.\n");
   }
 
   TEST_CASE("a closure is destroyed when its job is done, not when the pool is") {
