@@ -1,0 +1,174 @@
+// The pictures of the demo, from events that are made up.
+
+#include "client.hpp"
+#include "doctest.hpp"
+#include "picture.hpp"
+
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <sstream>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// As wait() would tell it: an exit status, or a signal.
+Exit exits(int status) {
+  return {status << 8};
+}
+Exit ends_by(int signal) {
+  return {signal};
+}
+
+// Two servers, and one client of each kind.
+Recording made_up() {
+  Recording recording;
+  recording.scene = {.clients = 3, .workers = 1, .sleep = 1000ms, .at = 800ms};
+  recording.happened = 800ms;
+  recording.now = 3050ms;
+  recording.over = true;
+  const std::vector<Change> served{{0ms, State::in_kernel}, {10ms, State::served}};
+  const std::vector<Change> queued{{0ms, State::in_kernel}, {10ms, State::accepted}};
+  const std::vector<Change> unaccepted{{0ms, State::in_kernel}};
+  const std::vector<Change> late{{1100ms, State::in_kernel}};
+  ServerRecord pool{"stage3_pool", 3, {}};
+  pool.clients = {
+      {"client 1", served, make_end(810ms, {Answer::End::closed, "", {}}, State::served)},
+      {"client 2", queued, make_end(820ms, {Answer::End::reset, "", {}}, State::accepted)},
+      {"client 3", unaccepted, make_end(820ms, {Answer::End::reset, "", {}}, State::in_kernel)},
+      {"late", late, End{1100ms, Fate::refused, "refused"}}};
+  pool.ending = {820ms, ends_by(SIGINT)};
+  ServerRecord graceful{"stage4 & <more>", 4, {}};
+  std::vector<Change> then_served = queued;
+  then_served.push_back({1010ms, State::served});
+  graceful.clients = {{"client 1", served, End{1010ms, Fate::answered, "200 OK"}},
+                      {"client 2", then_served, End{2020ms, Fate::answered, "200 OK"}},
+                      {"client 3", unaccepted, std::nullopt},
+                      {"late", late, End{1100ms, Fate::refused, "refused"}}};
+  graceful.disconnected = 1;
+  graceful.said = "one \"line\"\n  what():  another\n";
+  recording.servers = {pool, graceful};
+  return recording;
+}
+
+std::string read_file(const std::string& name) {
+  std::ifstream file(name, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// The picture that somebody has looked at and found good. Another one is left where the test runs,
+// to be looked at, too.
+void check_golden(const std::string& name, const std::string& picture) {
+  const bool same = read_file(GOLDEN "/" + name) == picture;
+  CHECK_MESSAGE(same, "./", name, " is not the picture in tests/golden");
+  if (!same) std::ofstream(name, std::ios::binary) << picture;
+}
+
+}  // namespace
+
+TEST_SUITE("demo") {
+  TEST_CASE("the pictures of events that are made up") {
+    check_golden("ctrl_c_80.txt", draw_text(made_up(), 80, false));
+    check_golden("ctrl_c_60.txt", draw_text(made_up(), 60, false));
+    check_golden("ctrl_c.svg", draw_svg(made_up()));
+    check_golden("ctrl_c.json", draw_json(made_up()));
+  }
+
+  TEST_CASE("colours only add escape sequences") {
+    const std::string plain = draw_text(made_up(), 80, false);
+    const std::string coloured = draw_text(made_up(), 80, true);
+    CHECK(coloured.find("\033[31mx\033[m") != std::string::npos);
+    CHECK(coloured.find(":\033[m  still waiting") != std::string::npos);
+    CHECK(std::regex_replace(coloured, std::regex("\033\\[[0-9]*m"), "") == plain);
+  }
+
+  TEST_CASE("while it happens: what is not over is drawn up to now") {
+    Recording recording = made_up();
+    recording.now = 500ms;
+    recording.over = false;
+    recording.happened.reset();
+    recording.servers.erase(recording.servers.begin());
+    ServerRecord& server = recording.servers.front();
+    for (ClientRecord& client : server.clients)
+      client.end.reset();
+    server.clients.back().changes.clear();
+    const std::string picture = draw_text(recording, 80, false);
+    CHECK(picture.find("\n client 1  =====\n") != std::string::npos);
+    CHECK(picture.find("\n late\n") != std::string::npos);
+    CHECK(picture.find("answered 0 of 3") != std::string::npos);
+    CHECK(picture.find("^C") == std::string::npos);
+  }
+
+  TEST_CASE("no line of the text is wider than the terminal") {
+    Recording recording = made_up();
+    recording.servers.front().name = std::string(200, 'n');
+    recording.servers.front().said = std::string(200, 's');
+    for (const int seconds : {0, 3, 40, 600}) {
+      recording.servers.back().clients.front().end->at = std::chrono::seconds(seconds);
+      for (const std::size_t width : {60, 80, 100}) {
+        std::istringstream lines(draw_text(recording, width, false));
+        for (std::string line; std::getline(lines, line);)
+          CHECK(line.size() < width);
+      }
+    }
+  }
+
+  TEST_CASE("what was lost is told by where it was") {
+    const auto text = [](Answer::End end, State state, std::string bytes = "") {
+      return make_end(1ms, {end, std::move(bytes), {}}, state).text;
+    };
+    CHECK(text(Answer::End::closed, State::served) == "cut off: no answer came");
+    CHECK(text(Answer::End::closed, State::accepted) == "cut off: no answer came");
+    CHECK(text(Answer::End::reset, State::served) == "reset: no answer came");
+    CHECK(text(Answer::End::reset, State::accepted) == "reset: accepted, not read");
+    CHECK(text(Answer::End::reset, State::in_kernel) == "reset: never accepted");
+    CHECK(text(Answer::End::reset, State::connecting) == "never connected");
+    CHECK(text(Answer::End::reset, State::served, "HTTP") == "reset after 4 bytes");
+    const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    CHECK(make_end(1ms, {Answer::End::closed, ok, {}}, State::served).fate == Fate::answered);
+    CHECK(make_end(1ms, {Answer::End::reset, ok, {}}, State::served).fate == Fate::lost);
+  }
+
+  TEST_CASE("what is not as promised is noticed") {
+    Recording recording = made_up();
+    ServerRecord& pool = recording.servers.at(0);
+    ServerRecord& graceful = recording.servers.at(1);
+    CHECK(complaint(recording, pool) == "");
+    pool.clients.at(1).end = End{900ms, Fate::answered, "200 OK"};  // was on its way
+    CHECK(complaint(recording, pool) == "");
+    pool.clients.at(1).end = End{1100ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, pool) == "client 2: 200 OK");
+    pool.ending = {820ms, exits(0)};
+    CHECK(complaint(recording, pool) == "exit 0");
+    pool.ending.reset();
+    CHECK(complaint(recording, pool) == "still running");
+    pool.stage = 0;
+    CHECK(complaint(recording, pool) == "");
+
+    CHECK(complaint(recording, graceful) == "client 3 is still waiting");
+    graceful.clients.at(2).end = End{900ms, Fate::lost, "cut off"};
+    CHECK(complaint(recording, graceful) == "client 3: cut off");
+    graceful.clients.at(2).end = End{900ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, graceful) == "still running");
+    graceful.ending = {2020ms, exits(1)};
+    CHECK(complaint(recording, graceful) == "exit 1");
+    graceful.ending = {2020ms, exits(0)};
+    CHECK(complaint(recording, graceful) == "");
+    graceful.clients.at(3).end = End{2020ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, graceful) == "late: 200 OK");
+
+    recording.scene.plot = Plot::rude_client;
+    graceful.ending.reset();
+    graceful.clients.at(0).end = End{800ms, Fate::left, "left"};
+    CHECK(complaint(recording, graceful) == "");
+    graceful.ending = {2020ms, exits(0)};
+    CHECK(complaint(recording, graceful) == "exit 0");
+    pool.stage = 3;
+    pool.ending = {820ms, ends_by(SIGINT)};
+    CHECK(complaint(recording, pool) == "ended by SIGINT");
+    pool.ending = {950ms, ends_by(SIGABRT)};
+    CHECK(complaint(recording, pool) == "");
+  }
+}
