@@ -1,11 +1,16 @@
-// The pictures of the demo, from events that are made up.
+// The demo: its pictures, from events that are made up; then one real run of each scene.
 
 #include "client.hpp"
 #include "doctest.hpp"
+#include "kernel.hpp"
 #include "picture.hpp"
+#include "play.hpp"
+#include "promises.hpp"
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <future>
 #include <iterator>
 #include <regex>
 #include <sstream>
@@ -65,6 +70,79 @@ void check_golden(const std::string& name, const std::string& picture) {
   CHECK_MESSAGE(same, "./", name, " is not the picture in tests/golden");
   if (!same) std::ofstream(name, std::ios::binary) << picture;
 }
+
+const ClientRecord& client(const Recording& recording, std::size_t server, std::size_t number) {
+  return recording.servers.at(server).clients.at(number);
+}
+
+Recording play(const Scene& scene) {
+  const std::vector<Role> roles{{"stage3", 3, stage_subject(3)}, {"stage4", 4, stage_subject(4)}};
+  Play play(scene, roles);
+  while (play.step()) {
+  }
+  return play.recording();
+}
+
+std::string ending(const Recording& recording, std::size_t server) {
+  const auto& end = recording.servers.at(server).ending;
+  return end ? end->exit.text() : "running";
+}
+
+void check_ctrl_c(const Recording& recording) {
+  CHECK(ending(recording, 0) == "ended by SIGINT");
+  CHECK(ending(recording, 1) == "exit 0");
+  CHECK(recording.servers.at(1).disconnected == 4);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CAPTURE(i);
+    const State state = i < 4 ? State::served : State::accepted;
+    CHECK(client(recording, 0, i).state(*recording.happened) == state);
+    CHECK(client(recording, 0, i).end->fate == Fate::lost);
+    CHECK(client(recording, 1, i).state(*recording.happened) == state);
+    CHECK(client(recording, 1, i).end->fate == Fate::answered);
+  }
+  CHECK(client(recording, 0, 6).end->fate == Fate::refused);
+  CHECK(client(recording, 1, 6).end->fate == Fate::refused);
+}
+
+void check_rude_client(const Recording& recording) {
+  CHECK(ending(recording, 0) == "ended by SIGABRT");
+  CHECK(ending(recording, 1) == "running");
+  CHECK(client(recording, 0, 0).end->fate == Fate::left);
+  CHECK(client(recording, 1, 0).end->fate == Fate::left);
+  for (std::size_t i = 1; i < 6; ++i) {
+    CAPTURE(i);
+    CHECK(client(recording, 0, i).end->fate == Fate::lost);
+    CHECK(client(recording, 1, i).end->fate == Fate::answered);
+  }
+  CHECK(client(recording, 1, 6).end->fate == Fate::answered);
+  CHECK(recording.servers.at(0).said.find("cannot send") != std::string::npos);
+  CHECK(recording.servers.at(1).said.ends_with(
+      "'s job failed: cannot send: Connection reset by peer\n"));
+}
+
+bool has_clients(pid_t server) {
+  const std::optional<std::uint16_t> port = listening_port(server);
+  return port && !peers(*port).empty();
+}
+
+// Or has ended, and whoever adopted it has not noticed yet.
+bool is_gone(pid_t pid) {
+  const char state = process_state(pid);
+  return state == '?' || state == 'Z';
+}
+
+// A demo at work, and the servers it has started.
+struct Running {
+  Process demo;
+  std::vector<pid_t> servers;
+
+  explicit Running(std::vector<std::string> command) : demo(std::move(command)) {
+    REQUIRE(eventually([&] {
+      servers = children(demo.pid());
+      return servers.size() == 2 && std::ranges::all_of(servers, has_clients);
+    }));
+  }
+};
 
 }  // namespace
 
@@ -170,5 +248,57 @@ TEST_SUITE("demo") {
     CHECK(complaint(recording, pool) == "ended by SIGINT");
     pool.ending = {950ms, ends_by(SIGABRT)};
     CHECK(complaint(recording, pool) == "");
+  }
+
+  TEST_CASE("both scenes, played") {
+    std::future<Recording> rude = std::async(std::launch::async, [] {
+      return play({.plot = Plot::rude_client, .sleep = 1000ms, .at = 700ms});
+    });
+    check_ctrl_c(play({.sleep = 1200ms, .at = 800ms}));
+    check_rude_client(rude.get());
+  }
+
+  TEST_CASE("a stage that does not behave is told, and the exit status says so") {
+    Running running({DEMO, "--json", "--sleep-ms", "900", "--at-ms", "500"});
+    ::kill(running.servers[1], SIGKILL);
+    const std::optional<Exit> exit = running.demo.wait_for_exit(10s);
+    REQUIRE(exit);
+    CHECK(exit->with(1));
+    CHECK(running.demo.err().starts_with("stage4_graceful_shutdown did not behave as promised: "));
+    CHECK(running.demo.out().find("\"summary\": \"ended by SIGKILL, answered 0 of ") !=
+          std::string::npos);
+  }
+
+  TEST_CASE("however it ends, its servers end, too") {
+    for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+      Running running({DEMO});
+      running.demo.send(signal);
+      const std::optional<Exit> exit = running.demo.wait_for_exit(5s);
+      REQUIRE(exit);
+      CHECK(exit->by_signal(signal));
+      for (const pid_t server : running.servers)
+        CHECK(eventually([&] { return is_gone(server); }));
+    }
+  }
+
+  TEST_CASE("a mistake in its command line") {
+    for (std::vector<std::string> command :
+         std::vector<std::vector<std::string>>{{"--scene", "tragedy"},
+                                               {"--clients", "0"},
+                                               {"--what"},
+                                               {"5"},
+                                               {"--"},
+                                               {"--at-ms"},
+                                               {"--scene", "rude-client", "--at-ms", "1500"},
+                                               {"--svg", "/nowhere/x.svg"},
+                                               {"--", "./no-such-server"}}) {
+      command.insert(command.begin(), DEMO);
+      Process demo(command);
+      const std::optional<Exit> exit = demo.wait_for_exit(5s);
+      REQUIRE(exit);
+      CHECK(exit->with(2));
+      CHECK(demo.out().empty());
+      CHECK(demo.err().starts_with("demo: "));
+    }
   }
 }
