@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <future>
 #include <random>
 #include <sstream>
 #include <utility>
@@ -275,17 +276,23 @@ Judgement finishes(const Subject& subject, std::size_t queued, int signal) {
   return answered == clients.size() && exit && exit->with(0) ? kept(evidence) : broken(evidence);
 }
 
-// The first that is not kept, or both as one. The second is not tried if the first is broken.
-template <typename Second>
-Judgement both(const Judgement& first, Second judge_second) {
+// The first that is not kept, or both as one. Both at once, as they only wait; one after the other
+// if the server cannot have two ports.
+template <typename First, typename Second>
+Judgement both(const Subject& subject, First judge_first, Second judge_second) {
+  std::future<Judgement> started = std::async(
+      subject.knows("{port}") ? std::launch::async : std::launch::deferred, judge_second);
+  const Judgement first = judge_first();
   if (first.verdict != Verdict::kept) return first;
-  const Judgement second = judge_second();
+  const Judgement second = started.get();
   if (second.verdict != Verdict::kept) return second;
   return kept(first.evidence + "; " + second.evidence);
 }
 
 Judgement finishes_running(const Subject& subject) {
-  return both(finishes(subject, 0, SIGINT), [&] { return finishes(subject, 0, SIGTERM); });
+  return both(
+      subject, [&] { return finishes(subject, 0, SIGINT); },
+      [&] { return finishes(subject, 0, SIGTERM); });
 }
 
 Judgement finishes_queued(const Subject& subject) {
@@ -403,7 +410,9 @@ Judgement repeated_sigterm(const Subject& subject) {
 }
 
 Judgement repeated_signals(const Subject& subject) {
-  return both(second_interrupt(subject), [&] { return repeated_sigterm(subject); });
+  return both(
+      subject, [&] { return second_interrupt(subject); },
+      [&] { return repeated_sigterm(subject); });
 }
 
 // --- 11
@@ -473,7 +482,9 @@ Judgement survives_resets(const Subject& subject, bool fin_first) {
 }
 
 Judgement rude_clients(const Subject& subject) {
-  return both(survives_resets(subject, false), [&] { return survives_resets(subject, true); });
+  return both(
+      subject, [&] { return survives_resets(subject, false); },
+      [&] { return survives_resets(subject, true); });
 }
 
 // --- 14

@@ -101,7 +101,8 @@ void check_promise(int stage, const Promise& promise, const Judgement& judgement
 
 void check_promises(int stage) {
   std::vector<Judgement> judgements(promises().size());
-  in_parallel(judgements.size(), 12, [&](std::size_t i) {  // they wait, most of the time
+  // All at once: they wait, most of the time.
+  in_parallel(judgements.size(), judgements.size(), [&](std::size_t i) {
     if (is_judged(promises()[i])) judgements[i] = judge(promises()[i], stage_subject(stage));
   });
   for (std::size_t i = 0; i < judgements.size(); ++i) {
