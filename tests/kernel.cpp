@@ -1,5 +1,8 @@
 #include "kernel.hpp"
 
+#include "tcp.hpp"
+
+#include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -7,6 +10,11 @@
 #include <set>
 #include <string_view>
 
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace {
@@ -15,7 +23,7 @@ struct Row {
   unsigned port = 0;
   unsigned peer_port = 0;
   unsigned state = 0;
-  unsigned unread = 0;
+  std::size_t unread = 0;
   unsigned long inode = 0;
 };
 
@@ -23,31 +31,69 @@ constexpr unsigned established = 1;
 constexpr unsigned close_wait = 8;
 constexpr unsigned listen_state = 10;
 
-// proc(5), /proc/net/tcp, up to the first row for which `go_on` is false.
-template <typename GoOn>
-void each_row(GoOn go_on) {
+using Rows = std::vector<Row>;
+
+// sock_diag(7): of all sockets in these states. It leaves the others out by itself, and so takes no
+// time for those that are long over, in TIME_WAIT. nullopt: the kernel does not know how.
+std::optional<Rows> ask_kernel(unsigned states) {
+  const FileDescriptor netlink(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  struct {
+    nlmsghdr head;
+    inet_diag_req_v2 body;
+  } question{};
+  question.head.nlmsg_len = sizeof question;
+  question.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+  question.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+  question.body.sdiag_family = AF_INET;
+  question.body.sdiag_protocol = IPPROTO_TCP;
+  question.body.idiag_states = states;
+  if (::send(netlink.get(), &question, sizeof question, 0) == -1) return std::nullopt;
+
+  Rows rows;
+  alignas(nlmsghdr) std::array<char, 32768> part;
+  while (true) {
+    const ssize_t size = ::recv(netlink.get(), part.data(), part.size(), 0);
+    if (size <= 0) return std::nullopt;
+    auto left = static_cast<unsigned>(size);
+    for (const auto* head = reinterpret_cast<const nlmsghdr*>(part.data()); NLMSG_OK(head, left);
+         head = NLMSG_NEXT(head, left)) {
+      if (head->nlmsg_type == NLMSG_DONE) return rows;
+      if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
+      const auto* row = static_cast<const inet_diag_msg*>(NLMSG_DATA(head));
+      rows.push_back({ntohs(row->id.idiag_sport), ntohs(row->id.idiag_dport), row->idiag_state,
+                      row->idiag_rqueue, row->idiag_inode});
+    }
+  }
+}
+
+// proc(5), /proc/net/tcp: the same, but of every socket there is.
+Rows read_table(unsigned states) {
+  Rows rows;
   std::ifstream table("/proc/net/tcp");
   std::string line;
   std::getline(table, line);
   while (std::getline(table, line)) {
     Row row;
-    if (std::sscanf(line.c_str(), "%*u: %*x:%x %*x:%x %x %*x:%x %*x:%*x %*x %*u %*u %lu", &row.port,
-                    &row.peer_port, &row.state, &row.unread, &row.inode) == 5 &&
-        !go_on(row)) {
-      return;
+    if (std::sscanf(line.c_str(), "%*u: %*x:%x %*x:%x %x %*x:%zx %*x:%*x %*x %*u %*u %lu",
+                    &row.port, &row.peer_port, &row.state, &row.unread, &row.inode) == 5 &&
+        (states & 1U << row.state) != 0) {
+      rows.push_back(row);
     }
   }
+  return rows;
 }
 
-// Listening sockets come first: the many others need not be read.
+Rows sockets_in(unsigned states) {
+  const std::optional<Rows> rows = ask_kernel(states);
+  return rows ? *rows : read_table(states);
+}
+
 template <typename Matches>
 std::optional<std::uint16_t> find_listening(Matches matches) {
-  std::optional<std::uint16_t> port;
-  each_row([&](const Row& row) {
-    if (row.state == listen_state && matches(row)) port = static_cast<std::uint16_t>(row.port);
-    return row.state == listen_state && !port;
-  });
-  return port;
+  for (const Row& row : sockets_in(1U << listen_state)) {
+    if (matches(row)) return static_cast<std::uint16_t>(row.port);
+  }
+  return std::nullopt;
 }
 
 std::filesystem::path proc(pid_t pid) {
@@ -73,12 +119,10 @@ void each_entry(const std::filesystem::path& folder, Visit visit) {
 
 std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
   std::map<std::uint16_t, Peer> found;
-  each_row([&](const Row& row) {
-    if (row.port == port && (row.state == established || row.state == close_wait)) {
+  for (const Row& row : sockets_in(1U << established | 1U << close_wait)) {
+    if (row.port == port)
       found[static_cast<std::uint16_t>(row.peer_port)] = {row.inode != 0, row.unread};
-    }
-    return true;
-  });
+  }
   return found;
 }
 

@@ -8,8 +8,8 @@
 
 #include <sys/types.h>
 
-// What the kernel knows of a server: /proc. It tells of any server, also of one that prints
-// nothing.
+// What the kernel knows of a server: sock_diag(7) and /proc. It tells of any server, also of one
+// that prints nothing.
 
 // The server's side of one connection.
 struct Peer {
