@@ -3,10 +3,10 @@
 #include "client.hpp"
 #include "kernel.hpp"
 #include "load.hpp"
+#include "parallel.hpp"
 
 #include <algorithm>
 #include <csignal>
-#include <future>
 #include <random>
 #include <sstream>
 #include <utility>
@@ -276,15 +276,29 @@ Judgement finishes(const Subject& subject, std::size_t queued, int signal) {
   return answered == clients.size() && exit && exit->with(0) ? kept(evidence) : broken(evidence);
 }
 
+// Judges; whatever goes wrong in it is a broken promise, with the reason.
+template <typename Judge>
+Judgement guarded(Judge judge) {
+  try {
+    return judge();
+  } catch (const std::exception& error) {
+    return broken(error.what());
+  }
+}
+
 // The first that is not kept, or both as one. Both at once, as they only wait; one after the other
 // if the server cannot have two ports.
 template <typename First, typename Second>
 Judgement both(const Subject& subject, First judge_first, Second judge_second) {
-  std::future<Judgement> started = std::async(
-      subject.knows("{port}") ? std::launch::async : std::launch::deferred, judge_second);
-  const Judgement first = judge_first();
+  Judgement first;
+  Judgement second;
+  in_parallel(2, subject.knows("{port}") ? 2 : 1, [&](std::size_t i) {
+    if (i == 0)
+      first = guarded(judge_first);
+    else
+      second = guarded(judge_second);
+  });
   if (first.verdict != Verdict::kept) return first;
-  const Judgement second = started.get();
   if (second.verdict != Verdict::kept) return second;
   return kept(first.evidence + "; " + second.evidence);
 }
@@ -674,11 +688,7 @@ std::span<const Promise> promises() {
 }
 
 Judgement judge(const Promise& promise, const Subject& subject) {
-  try {
-    return promise.judge(subject);
-  } catch (const std::exception& error) {
-    return broken(error.what());
-  }
+  return guarded([&] { return promise.judge(subject); });
 }
 
 Subject stage_subject(int stage) {

@@ -15,7 +15,6 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <future>
 #include <optional>
 #include <string>
 #include <vector>
@@ -59,25 +58,22 @@ void check_fails(int stage, Process& process, const std::string& reason) {
 
 // A trickle does not renew the 5 s a client has for its head. From stage 2 on a silent one beside
 // it is closed at the same time.
-struct Deadline {
-  Answer trickling;
-  Answer silent;
-  Clock::time_point start;
-};
-
-Deadline measure_deadline(int stage) {
+void check_deadline(int stage) {
   const Server server(stage_subject(stage));
-  Deadline result;
-  result.start = Clock::now();
+  const auto start = Clock::now();
   Client trickling(server.port(), "GET / HTTP/1.1\r\nX: ");
   std::optional<Client> silent;
   if (stage > 1) silent.emplace(server.port());
-  while (result.trickling.end == Answer::End::timed_out && Clock::now() < result.start + 9s) {
+  Answer trickled;
+  while (trickled.end == Answer::End::timed_out && Clock::now() < start + 9s) {
     trickling.send("x");
-    result.trickling = trickling.read(500ms);
+    trickled = trickling.read(500ms);
   }
-  result.silent = silent ? silent->read(3s) : result.trickling;
-  return result;
+  for (const Answer& answer : {trickled, silent ? silent->read(3s) : trickled}) {
+    CHECK(answer.is_quiet_close());
+    CHECK(answer.at - start > 4900ms);
+    CHECK(answer.at - start < 8s);
+  }
 }
 
 // Promise 15 has a test of its own: it cannot be judged everywhere.
@@ -489,33 +485,31 @@ TEST_SUITE("stage4") {
 #endif
 }
 
+// A client has 5 s for its head. Each stage by itself, so that they can be tested at once.
 TEST_SUITE("deadline") {
-  TEST_CASE("a client has 5 s for its head, in every stage at once") {
-    std::vector<std::future<Deadline>> measurements;
-    for (int stage = 1; stage <= 4; ++stage) {
-      measurements.push_back(std::async(std::launch::async, measure_deadline, stage));
-    }
-    for (std::future<Deadline>& measurement : measurements) {
-      const Deadline measured = measurement.get();
-      for (const Answer& answer : {measured.trickling, measured.silent}) {
-        CHECK(answer.is_quiet_close());
-        CHECK(answer.at - measured.start > 4900ms);
-        CHECK(answer.at - measured.start < 8s);
-      }
-    }
+  TEST_CASE("stage 1") {
+    check_deadline(1);
+  }
+  TEST_CASE("stage 2") {
+    check_deadline(2);
+  }
+  TEST_CASE("stage 3") {
+    check_deadline(3);
+  }
+  TEST_CASE("stage 4") {
+    check_deadline(4);
   }
 }
 
 TEST_SUITE("process_one") {
   TEST_CASE("as process 1, where signals left at their default are ignored") {
     const Promise& promise = promises()[process_one - 1];
-    std::vector<std::future<Judgement>> judgements;
+    std::array<Judgement, 4> judgements;
+    in_parallel(judgements.size(), judgements.size(), [&](std::size_t i) {
+      judgements[i] = judge(promise, stage_subject(static_cast<int>(i) + 1));
+    });
     for (int stage = 1; stage <= 4; ++stage) {
-      judgements.push_back(std::async(std::launch::async,
-                                      [&, stage] { return judge(promise, stage_subject(stage)); }));
-    }
-    for (int stage = 1; stage <= 4; ++stage) {
-      const Judgement judgement = judgements[static_cast<std::size_t>(stage) - 1].get();
+      const Judgement& judgement = judgements[static_cast<std::size_t>(stage) - 1];
       if (judgement.verdict == Verdict::not_judged) {
         skip(judgement.evidence);
       } else {
