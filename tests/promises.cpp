@@ -75,16 +75,20 @@ std::size_t count_accepted(const Server& server, const std::vector<Client>& clie
   }));
 }
 
-// Waits until `count()` has reached `goal`, or has not grown for a while: a server that serves one
-// at a time never gets there. Returns the count.
+// Waits until `count()` has reached `goal`, or has not grown for 30 looks: a server that serves one
+// at a time never gets there. On a busy machine these take long; but a slow request, of 1 s, is not
+// to be over by then. Returns the count.
 template <typename Count>
 std::size_t settle(Count count, std::size_t goal) {
   std::size_t last = count();
-  for (int unchanged = 0; last < goal && unchanged < 30; ++unchanged) {
+  auto grown = Clock::now();
+  for (int unchanged = 0; last < goal && unchanged < 30 && Clock::now() < grown + 600ms;
+       ++unchanged) {
     pause_for(10ms);
     if (const std::size_t now = count(); now != last) {
       last = now;
       unchanged = 0;
+      grown = Clock::now();
     }
   }
   return last;
