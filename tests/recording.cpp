@@ -70,7 +70,7 @@ Time Scene::length() const {
 }
 
 std::optional<State> ClientRecord::state(Time at) const {
-  if (end && at >= end->at) return std::nullopt;
+  if (end && at > end->at) return std::nullopt;  // a Ctrl-C can end it within the millisecond
   const auto next = std::ranges::upper_bound(changes, at, {}, &Change::at);
   if (next == changes.begin()) return std::nullopt;
   return std::prev(next)->to;
