@@ -1,6 +1,8 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -18,6 +20,7 @@ template <typename T>
 struct ChannelState {
   std::mutex mutex;
   std::condition_variable changed;
+  std::condition_variable emptied;
   std::deque<T> queue;  // guarded by mutex
   bool closed = false;  // guarded by mutex
 };
@@ -52,6 +55,13 @@ class Sender {
     state_->changed.notify_one();
   }
 
+  // If more than `few` values wait to be received: waits until none does, but at most `limit`.
+  void wait_if_more_than(std::size_t few, std::chrono::milliseconds limit) {
+    std::unique_lock lock(state_->mutex);
+    if (state_->queue.size() <= few) return;
+    state_->emptied.wait_for(lock, limit, [&] { return state_->queue.empty(); });
+  }
+
  private:
   std::shared_ptr<ChannelState<T>> state_;
 };
@@ -69,6 +79,7 @@ class Receiver {
     if (state_->queue.empty()) return std::nullopt;
     std::optional<T> value = std::move(state_->queue.front());
     state_->queue.pop_front();
+    if (state_->queue.empty()) state_->emptied.notify_one();
     return value;
   }
 

@@ -70,14 +70,19 @@ bool is_exhaustion(const std::error_code& code) {
 // Gives the next connection, as Incoming asks for.
 class Acceptor {
  public:
-  explicit Acceptor(TcpListener& listener) : listener_(listener) {}
+  Acceptor(TcpListener& listener, std::function<void()> before_waiting)
+      : listener_(listener), before_waiting_(std::move(before_waiting)) {}
 
   std::optional<TcpStream> operator()() {
     while (true) {
       const auto stop = stop_signal::time();
       if (stop && !may_go_on(*stop)) return std::nullopt;
       try {
-        if (!somebody_is_there(stop.has_value()) && stop) return std::nullopt;
+        if (!somebody_is_there()) {
+          if (stop) return std::nullopt;
+          before_waiting_();
+          wait_readable_unless(stop_pipe[0], listener_.fd(), Clock::time_point::max());
+        }
         if (std::optional<TcpStream> stream = listener_.try_accept()) return stream;
       } catch (const std::system_error& error) {
         if (!is_exhaustion(error.code())) {
@@ -95,10 +100,7 @@ class Acceptor {
  private:
   // To be asked before accept(), since the kernel makes a socket before it finds that nobody is
   // there: that costs time, and, without a descriptor left, hides that the queue is empty.
-  bool somebody_is_there(bool stopping) const {
-    if (!stopping) {
-      return wait_readable_unless(stop_pipe[0], listener_.fd(), Clock::time_point::max());
-    }
+  bool somebody_is_there() const {
     pollfd waiting{listener_.fd(), POLLIN, 0};
     return ::poll(&waiting, 1, 0) == 1;
   }
@@ -111,6 +113,7 @@ class Acceptor {
   }
 
   TcpListener& listener_;
+  std::function<void()> before_waiting_;
   bool stopping_ = false;
 };
 
@@ -154,6 +157,6 @@ bool stop_signal::wait_until_last_call(int fd, Clock::time_point deadline) {
   return wait_readable(fd, deadline);
 }
 
-Incoming stop_signal::incoming(TcpListener& listener) {
-  return Incoming(Acceptor(listener));
+Incoming stop_signal::incoming(TcpListener& listener, std::function<void()> before_waiting) {
+  return Incoming(Acceptor(listener, std::move(before_waiting)));
 }

@@ -2,6 +2,7 @@
 
 #include "tcp.hpp"
 
+#include <functional>
 #include <optional>
 
 // The stop: tripped once, by Ctrl-C, SIGTERM or take(n), and never untripped. A process has one,
@@ -30,7 +31,8 @@ void wait();
 bool wait_until_last_call(int fd, Clock::time_point deadline);
 
 // The connections of `listener` up to the stop, and then those the kernel had completed before it:
-// to their clients they were made. Must not outlive the listener.
-Incoming incoming(TcpListener& listener);
+// to their clients they were made. When nobody is there, it calls `before_waiting`, then waits.
+// Must not outlive the listener.
+Incoming incoming(TcpListener& listener, std::function<void()> before_waiting);
 
 }  // namespace stop_signal

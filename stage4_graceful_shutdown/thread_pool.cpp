@@ -2,12 +2,15 @@
 
 #include "log.hpp"
 
+#include <chrono>
 #include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
+
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -54,6 +57,10 @@ ThreadPool::ThreadPool(std::size_t size) {
 
 void ThreadPool::execute(Job job) {
   sender_->send(std::move(job));
+}
+
+void ThreadPool::let_catch_up() {
+  sender_->wait_if_more_than(workers_.size(), 1ms);
 }
 
 void ThreadPool::shut_down() {

@@ -30,6 +30,10 @@ class ThreadPool {
   // itself.
   void execute(Job job);
 
+  // For whoever brings the jobs, once there is none to bring: if more wait than there are workers,
+  // waits until all are taken, but at most a millisecond.
+  void let_catch_up();
+
  private:
   void shut_down();
 

@@ -4,9 +4,12 @@
 #include "job.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <thread>
 #include <vector>
+
+using namespace std::chrono_literals;
 
 TEST_SUITE("channel") {
   TEST_CASE("what is sent is received, in order, also after the sender is gone") {
@@ -79,6 +82,29 @@ TEST_SUITE("channel") {
     REQUIRE(all.size() == producers * each);
     for (int i = 0; i < producers * each; ++i)
       REQUIRE(all[static_cast<std::size_t>(i)] == i);
+  }
+
+  TEST_CASE("whoever sends too fast can wait for the receivers, but not for ever") {
+    auto [sender, receiver] = channel<int>();
+    const auto seconds = [&sender = sender](std::chrono::milliseconds limit) {
+      const auto begin = std::chrono::steady_clock::now();
+      sender.wait_if_more_than(2, limit);
+      return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    };
+    sender.send(1);
+    sender.send(2);
+    CHECK(seconds(20s) < 10);
+    sender.send(3);
+    CHECK(seconds(20ms) >= 0.02);
+    std::thread slow([&receiver = receiver] {
+      for (int i = 0; i < 3; ++i) {
+        std::this_thread::sleep_for(5ms);
+        receiver.recv();
+      }
+    });
+    CHECK(seconds(20s) < 10);
+    slow.join();
+    CHECK(seconds(20s) < 10);
   }
 
   TEST_CASE("a job holds what can only be moved, and is moved itself") {
