@@ -188,12 +188,16 @@ std::string_view without_empty_lines(std::string_view text) {
   return text;
 }
 
-std::string date_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  std::array<char, 32> text{};
-  std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+// Laid out once a second: that takes more instructions than all the rest of a response.
+std::string_view date_now() {
+  thread_local std::time_t shown = -1;
+  thread_local std::array<char, 32> text{};
+  if (const std::time_t now = std::time(nullptr); now != shown) {
+    std::tm utc{};
+    ::gmtime_r(&now, &utc);
+    std::strftime(text.data(), text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    shown = now;
+  }
   return text.data();
 }
 
@@ -240,9 +244,12 @@ Request parse_head(std::string_view head) {
 
 std::string make_response(Status status, std::string_view content_type, std::string_view body,
                           bool with_body) {
-  std::string response = "HTTP/1.1 ";
+  std::string response;
+  response.reserve(body.size() + 200);  // else it grows, and moves, five times
+  response += "HTTP/1.1 ";
   response += status_text(status);
-  response += "\r\nDate: " + date_now();
+  response += "\r\nDate: ";
+  response += date_now();
   response += "\r\nContent-Type: ";
   response += content_type;
   response += "\r\nContent-Length: " + std::to_string(body.size());

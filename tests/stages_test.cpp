@@ -56,10 +56,17 @@ void check_fails(int stage, Process& process, const std::string& reason) {
   }
 }
 
+std::string date(const Answer& answer) {
+  constexpr std::string_view field = "\r\nDate: ";
+  const std::size_t at = answer.bytes.find(field);
+  return at == std::string::npos ? "" : answer.bytes.substr(at + field.size(), 29);
+}
+
 // A trickle does not renew the 5 s a client has for its head. From stage 2 on a silent one beside
 // it is closed at the same time.
 void check_deadline(int stage) {
   const Server server(stage_subject(stage));
+  const std::string first_date = date(ask(server.port(), "/"));
   const auto start = Clock::now();
   Client trickling(server.port(), "GET / HTTP/1.1\r\nX: ");
   std::optional<Client> silent;
@@ -74,6 +81,8 @@ void check_deadline(int stage) {
     CHECK(answer.at - start > 4900ms);
     CHECK(answer.at - start < 8s);
   }
+  CHECK(first_date.ends_with(" GMT"));
+  CHECK(date(ask(server.port(), "/")) != first_date);  // a thread keeps it, but not for long
 }
 
 // Promise 15 has a test of its own: it cannot be judged everywhere.
