@@ -2,6 +2,7 @@
 
 #include "client.hpp"
 #include "doctest.hpp"
+#include "golden.hpp"
 #include "kernel.hpp"
 #include "picture.hpp"
 #include "play.hpp"
@@ -54,19 +55,6 @@ Recording made_up() {
   graceful.said = "one \"line\"\n  what():  another\n";
   recording.servers = {pool, graceful};
   return recording;
-}
-
-std::string read_file(const std::string& name) {
-  std::ifstream file(name, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// The picture that somebody has looked at and found good. Another one is left where the test runs,
-// to be looked at, too.
-void check_golden(const std::string& name, const std::string& picture) {
-  const bool same = read_file(GOLDEN "/" + name) == picture;
-  CHECK_MESSAGE(same, "./", name, " is not the picture in tests/golden");
-  if (!same) std::ofstream(name, std::ios::binary) << picture;
 }
 
 // Not by <regex>: it would take longer to compile than all the rest.

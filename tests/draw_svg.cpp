@@ -1,4 +1,5 @@
 #include "picture.hpp"
+#include "svg.hpp"
 
 #include <algorithm>
 #include <array>
@@ -18,26 +19,6 @@ constexpr int row = 22;
 
 int x_of(Time at, Time span) {
   return left + static_cast<int>((right - left) * at / span);
-}
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    if (c == '&')
-      result += "&amp;";
-    else if (c == '<')
-      result += "&lt;";
-    else if (c == '>')
-      result += "&gt;";
-    else
-      result += c;
-  }
-  return result;
-}
-
-std::string svg_text(int x, int y, std::string_view attributes, std::string_view text) {
-  return "<text x=\"" + to_string(x) + "\" y=\"" + to_string(y) + '"' + std::string(attributes) +
-         '>' + escaped(text) + "</text>\n";
 }
 
 std::string bar(int from, int to, int y, State state) {
@@ -172,13 +153,7 @@ std::string draw_svg(const Recording& recording) {
     }
     y += 26;
   }
-  const std::string size = to_string(svg_width) + ' ' + to_string(y + 46);
-  return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + size +
-         "\" role=\"img\" aria-labelledby=\"title description\" "
-         "font-family=\"system-ui, sans-serif\" font-size=\"13\">\n<title id=\"title\">" +
-         escaped(title(scene)) + "</title>\n<desc id=\"description\">" +
-         escaped(description(recording)) + "</desc>\n" + std::string(svg_style) +
-         "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n" + bars +
-         svg_event(recording, y - 10) + words + svg_axis(all, y - 10) + svg_legend(scene, y + 28) +
-         "</svg>\n";
+  return svg_begin(svg_width, y + 46, title(scene), description(recording)) +
+         std::string(svg_style) + svg_paper() + bars + svg_event(recording, y - 10) + words +
+         svg_axis(all, y - 10) + svg_legend(scene, y + 28) + "</svg>\n";
 }
