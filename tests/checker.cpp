@@ -126,7 +126,7 @@ void judge_all(std::vector<Task>& tasks, const Settings& settings) {
     task.judgement =
         judge(*task.promise, task.stage == 0 ? settings.server : stage_subject(task.stage));
     const std::lock_guard lock(mutex);
-    show_progress(++done, tasks.size());
+    show_progress("judged", ++done, tasks.size());
   });
 }
 

@@ -37,13 +37,13 @@ bool use_colour(int fd) {
   return is_terminal(fd) && (no_colour == nullptr || *no_colour == '\0');
 }
 
-void show_progress(std::size_t done, std::size_t all) {
+void show_progress(std::string_view what, std::size_t done, std::size_t all) {
   const bool terminal = is_terminal(STDERR_FILENO);
   if (terminal)
     std::cerr << '\r';
   else if (done % 17 != 0)
     return;
-  std::cerr << "judged " << done << " of " << all << (terminal && done < all ? "" : "\n")
+  std::cerr << what << ' ' << done << " of " << all << (terminal && done < all ? "" : "\n")
             << std::flush;
 }
 

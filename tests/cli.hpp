@@ -24,7 +24,7 @@ bool is_terminal(int fd);
 bool use_colour(int fd);
 
 // "judged 17 of 68", on stderr, so that the result can be piped away.
-void show_progress(std::size_t done, std::size_t all);
+void show_progress(std::string_view what, std::size_t done, std::size_t all);
 
 // Throws std::runtime_error if what was printed could not be written.
 void flush_stdout();

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -115,6 +116,13 @@ void each_entry(const std::filesystem::path& folder, Visit visit) {
   }
 }
 
+// proc(5), /proc/PID/status
+int status_number(pid_t pid, std::string_view field) {
+  const std::string status = read_file(proc(pid) / "status");
+  const std::size_t at = status.find(field);
+  return at == std::string::npos ? 0 : std::atoi(status.c_str() + at + field.size());
+}
+
 }  // namespace
 
 std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
@@ -147,9 +155,11 @@ std::vector<pid_t> children(pid_t pid) {
 }
 
 int thread_count(pid_t pid) {
-  int count = 0;
-  each_entry(proc(pid) / "task", [&](const auto&) { ++count; });
-  return count;
+  return status_number(pid, "Threads:");
+}
+
+int peak_memory(pid_t pid) {
+  return status_number(pid, "VmHWM:");
 }
 
 int descriptor_count(pid_t pid) {

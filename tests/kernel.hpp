@@ -29,6 +29,7 @@ std::optional<std::uint16_t> listening_port(pid_t pid);
 std::vector<pid_t> children(pid_t pid);  // of its main thread
 
 int thread_count(pid_t pid);      // 0 if it is gone
+int peak_memory(pid_t pid);       // in KiB, of what was ever resident at once; 0 if it is gone
 int descriptor_count(pid_t pid);  // 0 if it is gone
 // Their flags, as of fcntl(): O_NONBLOCK and so on. Without the standard streams'.
 std::vector<int> descriptor_flags(pid_t pid);

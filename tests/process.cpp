@@ -50,6 +50,10 @@ void limit(decltype(RLIMIT_CORE) what, rlim_t value) {
   ::setrlimit(what, &limits);
 }
 
+std::chrono::microseconds duration(const timeval& time) {
+  return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
 // Between fork and exec: only calls that are safe there. Returns if exec fails.
 void become(char* const* argv, const Launch& launch, int out, int err) {
   ::setpgid(0, 0);
@@ -132,7 +136,10 @@ std::optional<Exit> Process::wait_for_exit(std::chrono::milliseconds limit) {
   if (!exit_ && wait_readable(pidfd_.get(), deadline)) {
     ::kill(-pid_, SIGKILL);  // its children; until it is reaped, its number is nobody else's
     exit_.emplace();
-    ::waitpid(pid_, &exit_->status, 0);
+    rusage used{};
+    ::wait4(pid_, &exit_->status, 0, &used);
+    exit_->user = duration(used.ru_utime);
+    exit_->system = duration(used.ru_stime);
   }
   return exit_;
 }

@@ -12,6 +12,8 @@
 // How a process ended, as wait() tells it.
 struct Exit {
   int status = 0;
+  std::chrono::microseconds user{};  // processor time, of all its threads
+  std::chrono::microseconds system{};
 
   bool with(int code) const;      // by itself, with this exit status
   bool by_signal(int sig) const;  // ended by this signal

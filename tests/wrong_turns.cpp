@@ -166,7 +166,7 @@ void judge_all(std::vector<Task>& tasks) {
   in_parallel(tasks.size(), 16, [&](std::size_t i) {  // most of them wait, some for ever
     tasks[i].judgement = judge(*tasks[i].promise, subject_of(*tasks[i].turn));
     const std::lock_guard lock(mutex);
-    show_progress(++done, tasks.size());
+    show_progress("judged", ++done, tasks.size());
   });
 }
 
