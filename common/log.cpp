@@ -23,7 +23,9 @@ const bool standard_descriptors_are_open = [] {
 
 // One write() for the whole line, unless that takes only a part of it. Returns 0, or its errno.
 int write_line(int fd, std::string_view text) {
-  std::string line(text);
+  std::string line;
+  line.reserve(text.size() + 1);
+  line += text;
   line += '\n';
   for (std::string_view rest = line; !rest.empty();) {
     const ssize_t count = ::write(fd, rest.data(), rest.size());
