@@ -21,10 +21,9 @@ constexpr std::size_t max_head = 8192;  // bytes
 constexpr auto linger_deadline = 1s;
 constexpr std::size_t max_late_input = 1 << 20;  // bytes
 
-std::string read_file(const std::filesystem::path& path) {
+std::string read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw std::system_error(errno, std::generic_category(), "cannot read " + path.string());
+  if (!file) throw std::system_error(errno, std::generic_category(), "cannot read " + path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -87,8 +86,8 @@ void discard_input(TcpStream& stream, const Wait& wait) {
 
 }  // namespace
 
-Site load_site(const std::filesystem::path& html, std::chrono::milliseconds sleep) {
-  return {read_file(html / "hello.html"), read_file(html / "404.html"), sleep};
+Site load_site(const std::string& html, std::chrono::milliseconds sleep) {
+  return {read_file(html + "/hello.html"), read_file(html + "/404.html"), sleep};
 }
 
 void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {

@@ -3,7 +3,6 @@
 #include "tcp.hpp"
 
 #include <chrono>
-#include <filesystem>
 #include <string>
 
 // What the server serves, read once at start.
@@ -15,7 +14,7 @@ struct Site {
 
 // Reads hello.html and 404.html from `html`; `sleep` is how long "/sleep" takes. Throws
 // std::system_error: "cannot read html/hello.html: No such file or directory".
-Site load_site(const std::filesystem::path& html, std::chrono::milliseconds sleep);
+Site load_site(const std::string& html, std::chrono::milliseconds sleep);
 
 // Reads one request's head, answers it and closes: the chapter's handle_connection. A client that
 // sends no whole head within 5 s, or as long as `wait` will wait for it, or that goes away, is

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include <unistd.h>
+
 namespace {
 
 struct Flag {
@@ -59,8 +61,7 @@ void set(Options& options, std::string_view flag, std::string_view value) {
 
 Options parse_options(std::span<const std::string_view> arguments, Flags more) {
   Options options;
-  std::error_code unreadable;  // another user's folder, say: then it is not for us
-  const bool in_source = std::filesystem::exists(HTML_IN_SOURCE, unreadable);
+  const bool in_source = ::access(HTML_IN_SOURCE, R_OK) == 0;  // or it is another user's folder
   options.html = in_source ? HTML_IN_SOURCE : HTML_INSTALLED;
   for (auto it = arguments.begin(); it != arguments.end(); ++it) {
     // "--port 8080" or "--port=8080"
@@ -93,7 +94,8 @@ std::string usage(std::string_view program, Flags more) {
 }
 
 Options options_or_exit(int argc, char** argv, Flags more) {
-  const std::string program = std::filesystem::path(argv[0]).filename().string();
+  const std::string path = argv[0];
+  const std::string program = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
   try {
     const std::vector<std::string_view> arguments(argv + 1, argv + argc);
     const Options options = parse_options(arguments, more);

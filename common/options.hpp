@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <initializer_list>
 #include <limits>
 #include <span>
@@ -15,7 +14,7 @@
 struct Options {
   std::uint16_t port = 7878;
   std::chrono::milliseconds sleep{5000};
-  std::filesystem::path html;  // the pages' folder
+  std::string html;  // the pages' folder
   std::size_t workers = 4;
   std::ptrdiff_t take = std::numeric_limits<std::ptrdiff_t>::max();  // connections
   std::chrono::milliseconds grace{30000};
