@@ -12,7 +12,7 @@ namespace {
 
 using std::to_string;
 
-constexpr int svg_width = 760;
+constexpr int figure_width = 760;
 constexpr int panel_width = 205;
 constexpr int panel_height = 220;
 constexpr int panel_top = 60;
@@ -124,7 +124,7 @@ std::string description(const std::vector<std::string>& columns,
   return text;
 }
 
-constexpr std::string_view svg_style = R"(<style>
+constexpr std::string_view figure_style = R"(<style>
 text { fill: #222; stroke: #fff; stroke-width: 3; paint-order: stroke }
 .paper { fill: #fff }
 .grid { stroke: #ccc }
@@ -166,8 +166,9 @@ std::string svg_growth(const std::vector<std::string>& columns, const std::vecto
     left += panel_step;
   }
   const int bottom = panel_top + panel_height;
-  return svg_begin(svg_width, bottom + 86,
+  return svg_begin(figure_width, bottom + 86,
                    "How four servers grow with their clients, half of them slow",
                    description(columns, panels)) +
-         std::string(svg_style) + svg_paper() + content + legend(columns, bottom + 62) + "</svg>\n";
+         std::string(figure_style) + svg_paper() + content + legend(columns, bottom + 62) +
+         "</svg>\n";
 }

@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       if (count > 0) count = ::write(socket.get(), answer.data(), answer.size());
     }
   };
-  std::vector<std::jthread> others;
+  std::vector<std::thread> others;  // for ever, like main
   while (others.size() + 1 < options.workers)
     others.emplace_back(serve);
   serve();

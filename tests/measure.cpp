@@ -5,15 +5,14 @@
 #include "client.hpp"
 #include "kernel.hpp"
 #include "measurement.hpp"
+#include "pool_rates.hpp"
 #include "promises.hpp"
 #include "server.hpp"
-#include "thread_pool.hpp"
 
 #include <algorithm>
 #include <csignal>
 #include <iostream>
 #include <system_error>
-#include <thread>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -291,50 +290,13 @@ void print_growth(const Settings& settings) {
 
 // --- pool --------------------------------------------------------------------------------------
 
-void do_nothing() {}
-
-void spin() {
-  const auto end = Clock::now() + 10us;
-  while (Clock::now() < end) {
-  }
-}
-
-using Work = void (*)();
-
-double per_second(int jobs, Clock::time_point begin) {
-  return jobs / std::chrono::duration<double>(Clock::now() - begin).count();
-}
-
-double loop_rate(int jobs, Work work) {
-  const auto begin = Clock::now();
-  for (int i = 0; i < jobs; ++i) {
-    Job job(work);
-    job();
-  }
-  return per_second(jobs, begin);
-}
-
-double pool_rate(int jobs, Work work, int producers) {
-  const auto begin = Clock::now();
-  {
-    ThreadPool pool(4);
-    std::vector<std::jthread> threads;
-    for (int p = 0; p < producers; ++p) {
-      threads.emplace_back([&] {
-        for (int i = 0; i < jobs / producers; ++i)
-          pool.execute(work);
-      });
-    }
-    threads.clear();  // joins them; then ~ThreadPool waits for the jobs
-  }
-  return per_second(jobs, begin);
-}
-
-Series pool_series(const std::string& name, int jobs, Work work, int rounds) {
+Series pool_series(const std::string& name, std::size_t jobs, std::chrono::microseconds each,
+                   int rounds) {
   Series series{name, 0, {}};
-  for (int round = 0; round < rounds; ++round)
+  for (int round = 0; round < rounds; ++round) {
     series.rounds.push_back(
-        {loop_rate(jobs, work), pool_rate(jobs, work, 1), pool_rate(jobs, work, 4)});
+        {loop_rate(jobs, each), pool_rate(jobs, each, 1), pool_rate(jobs, each, 4)});
+  }
   return series;
 }
 
@@ -354,12 +316,12 @@ class StdoutNowhere {
 
 void print_pool(const Settings& settings) {
   const int rounds = settings.rounds_or(7);
-  const int jobs = settings.quick ? 400 : 20000;
+  const std::size_t jobs = settings.quick ? 400 : 20000;
   std::vector<Series> rows;
   {
     const StdoutNowhere quiet;
-    rows = {pool_series("empty jobs", jobs, do_nothing, rounds),
-            pool_series("jobs of 10 us", jobs, spin, rounds)};
+    rows = {pool_series("empty jobs", jobs, 0us, rounds),
+            pool_series("jobs of 10 us", jobs, 10us, rounds)};
   }
   std::cout << "The pool alone, 4 workers: jobs a second through execute()\n"
             << text_table({"one thread", "1 producer", "4 producers"}, rows) << '\n';
