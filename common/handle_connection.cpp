@@ -27,27 +27,35 @@ std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// What has come of a request so far.
+struct Received {
+  std::array<char, max_head> buffer;
+  std::size_t size = 0;
+
+  std::string_view text() const { return {buffer.data(), size}; }
+};
+
 struct Head {
   std::string_view text;
   bool more_follows;  // bytes after the head have come with it
 };
 
 // Reads up to the blank line, however the head is cut up. Returns nullopt if there is nothing to
-// answer: no whole head in time, or ever. Throws HttpError if it does not fit into `buffer`.
-std::optional<Head> read_head(TcpStream& stream, std::span<char> buffer, const Wait& wait) {
+// answer: no whole head in time, or ever. Throws HttpError if it does not fit into the buffer.
+std::optional<Head> read_head(TcpStream& stream, Received& received, const Wait& wait) {
   const auto deadline = Clock::now() + head_deadline;
-  std::size_t size = 0;
   bool in_time = true;
   while (true) {
     // Read, then wait: what has arrived by the deadline is always looked at once more.
-    const std::optional<std::size_t> count = stream.try_read(buffer.subspan(size));
+    const std::span<char> room = std::span(received.buffer).subspan(received.size);
+    const std::optional<std::size_t> count = stream.try_read(room);
     if (count == std::size_t{0}) return std::nullopt;
-    size += count.value_or(0);
-    const std::string_view received(buffer.data(), size);
-    if (const auto length = head_length(received)) {
-      return Head{received.substr(0, *length), *length < size};
+    received.size += count.value_or(0);
+    const std::string_view text = received.text();
+    if (const auto length = head_length(text)) {
+      return Head{text.substr(0, *length), *length < text.size()};
     }
-    if (size == buffer.size()) throw HttpError(too_large(received));
+    if (count == room.size()) throw HttpError(too_large(text));
     if (!in_time) return std::nullopt;
     in_time = wait(stream.fd(), deadline);
   }
@@ -91,19 +99,19 @@ Site load_site(const std::string& html, std::chrono::milliseconds sleep) {
 }
 
 void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
-  std::array<char, max_head> buffer{};
+  Received received;
   std::string response;
   bool more_input = true;
   try {
-    const std::optional<Head> head = read_head(stream, buffer, wait);
+    const std::optional<Head> head = read_head(stream, received, wait);
     if (!head) return;
     const Request request = parse_head(head->text);
     response = answer(request, site);
     more_input = request.has_body || head->more_follows;
   } catch (const HttpError& error) {
-    response = answer(error, {buffer.data(), buffer.size()});
+    response = answer(error, received.text());
   }
   stream.write_all(response);
   // Or something has come meanwhile: a /sleep is long.
-  if (more_input || stream.try_read(buffer).value_or(0) > 0) discard_input(stream, wait);
+  if (more_input || stream.try_read(received.buffer).value_or(0) > 0) discard_input(stream, wait);
 }
