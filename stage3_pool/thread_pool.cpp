@@ -12,8 +12,9 @@ namespace {
 
 void work(std::size_t id, Receiver<Job> receiver) {
   const std::string name = "Worker " + std::to_string(id);
+  const std::string got_a_job = name + " got a job; executing.";
   while (std::optional<Job> job = receiver.recv()) {
-    log_line(name + " got a job; executing.");
+    log_line(got_a_job);
     (*job)();
   }
 }

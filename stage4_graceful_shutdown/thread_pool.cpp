@@ -10,8 +10,6 @@
 #include <system_error>
 #include <utility>
 
-using namespace std::chrono_literals;
-
 namespace {
 
 // A thread that lets an exception out ends the whole process, in C++; in Rust only itself.
@@ -27,8 +25,9 @@ void run(Job& job, const std::string& name) {
 
 void work(std::size_t id, Receiver<Job> receiver) {
   const std::string name = "Worker " + std::to_string(id);
+  const std::string got_a_job = name + " got a job; executing.";
   while (std::optional<Job> job = receiver.recv()) {
-    log_line(name + " got a job; executing.");
+    log_line(got_a_job);
     run(*job, name);
   }
   log_line(name + " disconnected; shutting down.");
@@ -60,7 +59,7 @@ void ThreadPool::execute(Job job) {
 }
 
 void ThreadPool::let_catch_up() {
-  sender_->wait_if_more_than(workers_.size(), 1ms);
+  sender_->wait_if_more_than(workers_.size(), std::chrono::milliseconds(1));
 }
 
 void ThreadPool::shut_down() {
