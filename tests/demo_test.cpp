@@ -252,7 +252,7 @@ TEST_SUITE("demo") {
   }
 
   TEST_CASE("the rude client, played") {
-    check_rude_client(play({.plot = Plot::rude_client, .sleep = 1000ms, .at = 700ms}));
+    check_rude_client(play({.plot = Plot::rude_client, .sleep = 1500ms, .at = 600ms}));
   }
 
   TEST_CASE("a stage that does not behave is told, and the exit status says so") {
