@@ -81,10 +81,10 @@ Settings parse(const std::vector<std::string>& arguments) {
 constexpr std::size_t program_count = 5;
 const std::vector<std::string> columns{"limit", "stage 1", "stage 2", "stage 3", "stage 4"};
 
-Subject subject(std::size_t program) {
+Subject subject(std::size_t program, std::chrono::milliseconds sleep) {
   Subject subject = program == 0 ? Subject{.command = {LIMIT, "--port", "0"}}
                                  : stage_subject(static_cast<int>(program));
-  subject.sleep = 10ms;
+  subject.sleep = sleep;
   return subject;
 }
 
@@ -98,6 +98,12 @@ Launch quietly() {
   Launch launch;
   launch.out = nowhere().get();
   return launch;
+}
+
+// A server listens before it has started its threads; then main sleeps, until somebody comes.
+void wait_until_idle(const Server& server) {
+  if (!eventually([&] { return process_state(server.pid()) == 'S'; }))
+    throw std::runtime_error("a server is busy without a client");
 }
 
 // Calls `measure(program)` for all programs, `rounds` times: each round begins with another one,
@@ -145,7 +151,8 @@ double number_after(const std::string& text, const std::string& label) {
 }
 
 Cost measure_cost(std::size_t program, int requests) {
-  Server server(subject(program), {}, quietly());
+  Server server(subject(program, 10ms), {}, quietly());
+  wait_until_idle(server);
   Cost cost;
   // -e: the percentiles in microseconds, on stderr.
   Process ab({"ab", "-q", "-c", "32", "-n", std::to_string(requests), "-e", "/dev/stderr",
@@ -216,8 +223,9 @@ struct Burst {
 };
 
 // All clients at once, from this one thread: every second one asks for /sleep, the others for /.
-Burst measure_burst(std::size_t program, int clients) {
-  Server server(subject(program), {}, quietly());
+Burst measure_burst(std::size_t program, int clients, std::chrono::milliseconds sleep) {
+  Server server(subject(program, sleep), {}, quietly());
+  wait_until_idle(server);
   std::vector<Exchange> exchanges;
   std::vector<Clock::time_point> begins;
   for (int i = 0; i < clients; ++i) {
@@ -225,6 +233,7 @@ Burst measure_burst(std::size_t program, int clients) {
     exchanges.emplace_back(server.port(), request(i % 2 == 0 && clients > 1 ? "/sleep" : "/"));
   }
   Burst burst;
+  burst.threads = thread_count(server.pid());
   std::vector<pollfd> waits(exchanges.size());
   const auto deadline = Clock::now() + 60s;
   while (!std::ranges::all_of(exchanges, &Exchange::is_over)) {
@@ -261,6 +270,7 @@ void allow_descriptors(rlim_t count) {
 void print_growth(const Settings& settings) {
   const std::vector<int> counts =
       settings.quick ? std::vector{1, 16} : std::vector{1, 4, 16, 64, 256, 1024};
+  const auto sleep = settings.quick ? 50ms : 10ms;
   allow_descriptors(static_cast<rlim_t>(counts.back()) + 100);
   const auto rounds = static_cast<std::size_t>(settings.rounds_or(3));
   std::vector<Growth> panels{{"fast requests, ms", 1, counts, {}},
@@ -269,7 +279,7 @@ void print_growth(const Settings& settings) {
   std::size_t done = 0;
   for (const int clients : counts) {
     const auto results = interleave<Burst>(rounds, [&](std::size_t program) {
-      const Burst burst = measure_burst(program, clients);
+      const Burst burst = measure_burst(program, clients, sleep);
       show_progress("measured", ++done, counts.size() * rounds * program_count);
       return burst;
     });
@@ -282,7 +292,8 @@ void print_growth(const Settings& settings) {
     return;
   }
   std::cout
-      << "How it grows: clients all at once, half of them for /sleep of 10 ms\n"
+      << "How it grows: clients all at once, half of them for /sleep of " << sleep.count()
+      << " ms\n"
          "(limit does not sleep: its figures are those of the clients, and of the machine)\n\n";
   for (const Growth& growth : panels)
     std::cout << text_growth(columns, growth) << '\n';
