@@ -145,7 +145,7 @@ std::optional<TcpStream> TcpListener::try_accept() {
 
 Incoming TcpListener::incoming() {
   return Incoming([this] {
-    std::optional<TcpStream> stream = try_accept();
+    std::optional<TcpStream> stream;
     while (!stream) {
       wait_readable(fd(), Clock::time_point::max());
       stream = try_accept();
