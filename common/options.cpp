@@ -51,7 +51,7 @@ std::chrono::milliseconds time(std::string_view flag, std::string_view text) {
 void set(Options& options, std::string_view flag, std::string_view value) {
   if (flag == "--port") options.port = number<std::uint16_t>(flag, value, 0, 65535);
   if (flag == "--sleep-ms") options.sleep = time(flag, value);
-  if (flag == "--html") options.html = value;
+  if (flag == "--html") options.html = value.empty() ? "." : value;
   if (flag == "--workers") options.workers = number<std::size_t>(flag, value, 1, 1000);
   if (flag == "--take") options.take = number(flag, value, 1, std::numeric_limits<int>::max());
   if (flag == "--grace-ms") options.grace = time(flag, value);
@@ -61,7 +61,8 @@ void set(Options& options, std::string_view flag, std::string_view value) {
 
 Options parse_options(std::span<const std::string_view> arguments, Flags more) {
   Options options;
-  const bool in_source = ::access(HTML_IN_SOURCE, R_OK) == 0;  // or it is another user's folder
+  // It may also be there, but for another user only.
+  const bool in_source = ::access(HTML_IN_SOURCE "/hello.html", R_OK) == 0;
   options.html = in_source ? HTML_IN_SOURCE : HTML_INSTALLED;
   for (auto it = arguments.begin(); it != arguments.end(); ++it) {
     // "--port 8080" or "--port=8080"
