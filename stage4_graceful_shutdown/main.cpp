@@ -29,8 +29,8 @@ int main(int argc, char** argv) try {
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
 
   ThreadPool pool(options.workers);
-  // To be woken for each client costs more than to hand it over. So while the workers are busy and
-  // more wait for them anyway, let a few arrive, and take those in one go.
+  // To be woken for each client costs more than to hand it over, and if the workers are busy it has
+  // to wait in any case.
   const auto rest = [&pool] { pool.let_catch_up(); };
   for (TcpStream stream : stop_signal::incoming(listener, rest) | std::views::take(options.take)) {
     ++requests.waiting;

@@ -70,8 +70,8 @@ bool is_exhaustion(const std::error_code& code) {
 // Gives the next connection, as Incoming asks for.
 class Acceptor {
  public:
-  Acceptor(TcpListener& listener, std::function<void()> before_waiting)
-      : listener_(listener), before_waiting_(std::move(before_waiting)) {}
+  Acceptor(TcpListener& listener, std::function<void()> rest)
+      : listener_(listener), rest_(std::move(rest)) {}
 
   std::optional<TcpStream> operator()() {
     while (true) {
@@ -80,7 +80,7 @@ class Acceptor {
       try {
         if (!somebody_is_there()) {
           if (stop) return std::nullopt;
-          before_waiting_();
+          rest_();
           wait_readable_unless(stop_pipe[0], listener_.fd(), Clock::time_point::max());
         }
         if (std::optional<TcpStream> stream = listener_.try_accept()) return stream;
@@ -113,7 +113,7 @@ class Acceptor {
   }
 
   TcpListener& listener_;
-  std::function<void()> before_waiting_;
+  std::function<void()> rest_;
   bool stopping_ = false;
 };
 
@@ -157,6 +157,6 @@ bool stop_signal::wait_until_last_call(int fd, Clock::time_point deadline) {
   return wait_readable(fd, deadline);
 }
 
-Incoming stop_signal::incoming(TcpListener& listener, std::function<void()> before_waiting) {
-  return Incoming(Acceptor(listener, std::move(before_waiting)));
+Incoming stop_signal::incoming(TcpListener& listener, std::function<void()> rest) {
+  return Incoming(Acceptor(listener, std::move(rest)));
 }

@@ -31,8 +31,8 @@ void wait();
 bool wait_until_last_call(int fd, Clock::time_point deadline);
 
 // The connections of `listener` up to the stop, and then those the kernel had completed before it:
-// to their clients they were made. When nobody is there, it calls `before_waiting`, then waits.
+// to their clients they were made. When nobody is there, it calls `rest`, then waits.
 // Must not outlive the listener.
-Incoming incoming(TcpListener& listener, std::function<void()> before_waiting);
+Incoming incoming(TcpListener& listener, std::function<void()> rest);
 
 }  // namespace stop_signal
