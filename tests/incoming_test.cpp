@@ -1,7 +1,9 @@
 #include "client.hpp"
 #include "doctest.hpp"
+#include "stop_signal.hpp"
 #include "tcp.hpp"
 
+#include <optional>
 #include <ranges>
 #include <vector>
 
@@ -110,5 +112,23 @@ TEST_SUITE("incoming") {
     CHECK_FALSE(wait_readable_unless(busy.fd(), quiet.fd(), later()));
     CHECK(wait_readable(busy.fd(), later()));
     CHECK(wait_readable_unless(quiet.fd(), busy.fd(), Clock::time_point::max()));
+  }
+
+  TEST_CASE("stage 4 may rest when nobody is there, and not after the stop") {
+    stop_signal::install();
+    TcpListener listener = TcpListener::bind(0);
+    std::optional<Client> client;
+    int rests = 0;
+    Incoming incoming = stop_signal::incoming(listener, [&] {
+      if (++rests == 1)
+        client.emplace(listener.port());
+      else
+        stop_signal::trip();
+    });
+    auto it = incoming.begin();
+    CHECK(it != incoming.end());
+    ++it;
+    CHECK(it == incoming.end());
+    CHECK(rests == 2);
   }
 }

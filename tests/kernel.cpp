@@ -58,7 +58,10 @@ std::optional<Rows> ask_kernel(unsigned states) {
     auto left = static_cast<unsigned>(size);
     for (const auto* head = reinterpret_cast<const nlmsghdr*>(part.data()); NLMSG_OK(head, left);
          head = NLMSG_NEXT(head, left)) {
-      if (head->nlmsg_type == NLMSG_DONE) return rows;
+      if (head->nlmsg_type == NLMSG_DONE) {
+        const bool failed = *static_cast<const int*>(NLMSG_DATA(head)) < 0;
+        return failed ? std::nullopt : std::optional(rows);
+      }
       if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
       const auto* row = static_cast<const inet_diag_msg*>(NLMSG_DATA(head));
       rows.push_back({ntohs(row->id.idiag_sport), ntohs(row->id.idiag_dport), row->idiag_state,

@@ -66,7 +66,7 @@ int run_at_once(const std::vector<std::string>& command) {
     const std::string number = std::to_string(i + 1);
     std::vector<std::string> one = command;
     one.insert(one.end(), {"--no-version", "--first=" + number, "--last=" + number});
-    Process process(one);
+    Process process(one);  // throws if there are no more processes: then the tests end, and fail
     const std::optional<Exit> exit = process.wait_for_exit(100s);
     if (exit && exit->with(EXIT_SUCCESS)) return;
     const std::lock_guard lock(mutex);

@@ -10,9 +10,11 @@
 #include "server.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <iostream>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -40,7 +42,8 @@ The parts, all of them if none is named:
   --svg        measure the growth only, and print it as a figure
   --help       print this and exit
 
-Exit status: 0; 2 if something could not be measured.
+Exit status: 0, also if ab is missing and cost is left out; 2 for a mistake in the
+command line, or a server that does not behave.
 )";
 
 struct Settings {
@@ -74,6 +77,9 @@ Settings parse(const std::vector<std::string>& arguments) {
       throw Usage("unknown argument '" + *it + "'");
     }
   }
+  if (settings.svg && !settings.parts.empty() &&
+      settings.parts != std::vector<std::string>{"growth"})
+    throw Usage("--svg draws growth only");
   return settings;
 }
 
@@ -107,13 +113,15 @@ void wait_until_idle(const Server& server) {
 }
 
 // Calls `measure(program)` for all programs, `rounds` times: each round begins with another one,
-// so that none is always the first. Gives the rounds' results by program.
+// and every second one goes backwards, so that none is always the first, or after the same one.
+// Gives the rounds' results by program.
 template <typename Result, typename Measure>
 std::vector<std::vector<Result>> interleave(std::size_t rounds, Measure measure) {
   std::vector<std::vector<Result>> results(rounds, std::vector<Result>(program_count));
   for (std::size_t round = 0; round < rounds; ++round) {
     for (std::size_t i = 0; i < program_count; ++i) {
-      const std::size_t program = (round + i) % program_count;
+      const std::size_t step = round % 2 == 0 ? i : program_count - i;
+      const std::size_t program = (round + step) % program_count;
       results[round][program] = measure(program);
     }
   }
@@ -222,10 +230,35 @@ struct Burst {
   double memory = 0;  // MiB
 };
 
+// The most threads that a process has at once, looked for every millisecond in the background.
+class PeakThreads {
+ public:
+  explicit PeakThreads(pid_t pid)
+      : thread_([this, pid] {
+          for (; !done_; pause_for(1ms))
+            peak_ = std::max(peak_.load(), thread_count(pid));
+        }) {}
+  ~PeakThreads() {
+    done_ = true;
+    thread_.join();
+  }
+  PeakThreads(const PeakThreads&) = delete;
+
+  int get() const { return peak_; }
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::atomic<int> peak_ = 0;
+  std::thread thread_;  // the last: it uses the others
+};
+
 // All clients at once, from this one thread: every second one asks for /sleep, the others for /.
 Burst measure_burst(std::size_t program, int clients, std::chrono::milliseconds sleep) {
   Server server(subject(program, sleep), {}, quietly());
   wait_until_idle(server);
+  for (int i = 0; i < 10; ++i)  // the first ones find nothing in a cache
+    ask(server.port(), "/");
+  const PeakThreads peak_threads(server.pid());
   std::vector<Exchange> exchanges;
   std::vector<Clock::time_point> begins;
   for (int i = 0; i < clients; ++i) {
@@ -233,7 +266,6 @@ Burst measure_burst(std::size_t program, int clients, std::chrono::milliseconds 
     exchanges.emplace_back(server.port(), request(i % 2 == 0 && clients > 1 ? "/sleep" : "/"));
   }
   Burst burst;
-  burst.threads = thread_count(server.pid());
   std::vector<pollfd> waits(exchanges.size());
   const auto deadline = Clock::now() + 60s;
   while (!std::ranges::all_of(exchanges, &Exchange::is_over)) {
@@ -243,8 +275,8 @@ Burst measure_burst(std::size_t program, int clients, std::chrono::milliseconds 
     for (std::size_t i = 0; i < waits.size(); ++i) {
       if (waits[i].revents != 0) exchanges[i].advance();
     }
-    burst.threads = std::max<double>(burst.threads, thread_count(server.pid()));
   }
+  burst.threads = std::max(peak_threads.get(), thread_count(server.pid()));
   std::vector<double> latencies;
   for (std::size_t i = 0; i < exchanges.size(); ++i) {
     if (!exchanges[i].answer().is_ok())
@@ -263,15 +295,19 @@ void allow_descriptors(rlim_t count) {
   ::getrlimit(RLIMIT_NOFILE, &limits);
   if (limits.rlim_cur >= count) return;
   limits.rlim_cur = count;
-  if (::setrlimit(RLIMIT_NOFILE, &limits) == -1)
-    throw std::system_error(errno, std::generic_category(), "growth needs descriptors: ulimit -n");
+  if (limits.rlim_max < count || ::setrlimit(RLIMIT_NOFILE, &limits) == -1) {
+    throw std::runtime_error("growth needs " + std::to_string(count) +
+                             " descriptors, and ulimit -n allows fewer");
+  }
+}
+
+std::vector<int> client_counts(const Settings& settings) {
+  return settings.quick ? std::vector{1, 16} : std::vector{1, 4, 16, 64, 256, 1024};
 }
 
 void print_growth(const Settings& settings) {
-  const std::vector<int> counts =
-      settings.quick ? std::vector{1, 16} : std::vector{1, 4, 16, 64, 256, 1024};
+  const std::vector<int> counts = client_counts(settings);
   const auto sleep = settings.quick ? 50ms : 10ms;
-  allow_descriptors(static_cast<rlim_t>(counts.back()) + 100);
   const auto rounds = static_cast<std::size_t>(settings.rounds_or(3));
   std::vector<Growth> panels{{"fast requests, ms", 1, counts, {}},
                              {"threads", 0, counts, {}},
@@ -291,10 +327,10 @@ void print_growth(const Settings& settings) {
     std::cout << svg_growth(columns, panels);
     return;
   }
-  std::cout
-      << "How it grows: clients all at once, half of them for /sleep of " << sleep.count()
-      << " ms\n"
-         "(limit does not sleep: its figures are those of the clients, and of the machine)\n\n";
+  std::cout << "How it grows: clients all at once, half of them for /sleep of " << sleep.count()
+            << " ms\n"
+               "(limit does not sleep: its figures are those of the clients, and of the machine;\n"
+               "last step: the last row through the one before)\n\n";
   for (const Growth& growth : panels)
     std::cout << text_growth(columns, growth) << '\n';
 }
@@ -343,6 +379,8 @@ int run(const Settings& settings) {
     std::cout << usage_text;
     return 0;
   }
+  if (settings.wants("growth"))  // to be told before a minute has passed
+    allow_descriptors(static_cast<rlim_t>(client_counts(settings).back()) + 100);
   if (settings.wants("cost")) print_costs(settings);
   std::cout.flush();
   if (settings.wants("growth")) print_growth(settings);

@@ -159,6 +159,7 @@ TEST_SUITE("measure") {
   TEST_CASE("a mistake in its command line") {
     CHECK(run({MEASURE, "--rounds", "0"}, 2).find("--rounds takes") != std::string::npos);
     CHECK(run({MEASURE, "speed"}, 2).find("unknown argument 'speed'") != std::string::npos);
+    CHECK(run({MEASURE, "--svg", "cost"}, 2).find("growth only") != std::string::npos);
     CHECK(run({MEASURE, "--help"}).starts_with("Usage: measure"));
   }
 }

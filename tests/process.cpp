@@ -137,7 +137,8 @@ std::optional<Exit> Process::wait_for_exit(std::chrono::milliseconds limit) {
     ::kill(-pid_, SIGKILL);  // its children; until it is reaped, its number is nobody else's
     exit_.emplace();
     rusage used{};
-    ::wait4(pid_, &exit_->status, 0, &used);
+    while (::wait4(pid_, &exit_->status, 0, &used) == -1 && errno == EINTR) {
+    }
     exit_->user = duration(used.ru_utime);
     exit_->system = duration(used.ru_stime);
   }
