@@ -30,9 +30,9 @@ class ThreadPool {
   // itself.
   void execute(Job job);
 
-  // Not in the chapter, and not needed: it saves a quarter of the processor time under load
-  // (notes/measurements.md). For whoever brings the jobs, when there is none to bring: if each
-  // worker has one more to do, waits until all are taken; but at most a millisecond.
+  // Not in the chapter: under load it spares whoever brings the jobs most wake-ups
+  // (notes/measurements.md). To be called when there is none to bring. If more wait than there are
+  // workers, waits until all are taken; but at most a millisecond.
   void let_catch_up();
 
  private:
