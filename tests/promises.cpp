@@ -36,7 +36,7 @@ std::string ending(Server& server) {
   if (!exit->by_signal(SIGABRT)) return exit->text();
   std::string said;
   std::istringstream words(server.err());
-  for (std::string word; said.size() < 100 && words >> word;)
+  for (std::string word; said.size() < 120 && words >> word;)
     said += (said.empty() ? "" : " ") + word;
   return exit->text() + " (" + said + ')';
 }
@@ -254,7 +254,8 @@ Judgement few_threads(const Subject& subject) {
   const std::size_t threads =
       settle([&] { return static_cast<std::size_t>(thread_count(server.pid())); }, crowd);
   if (clients.size() < crowd || !server.is_running()) return broken("does not take 200 clients");
-  const std::string evidence = to_string(threads) + " threads for 200 clients";
+  const std::string evidence =
+      to_string(threads) + (threads == 1 ? " thread" : " threads") + " for 200 clients";
   return threads >= subject.workers + crowd / 2 ? broken(evidence) : kept(evidence);
 }
 
@@ -610,7 +611,7 @@ std::span<const Promise> promises() {
        {K, B, K, K},
        few_threads},
       {4,
-       "a stop: each request in work is answered",
+       "a stop: each running request is answered",
        "curl localhost:7878/sleep & sleep 1; kill -INT $PID; wait",
        {B, B, B, K},
        finishes_running},
