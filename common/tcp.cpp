@@ -42,6 +42,14 @@ FileDescriptor accept_nonblocking(int listener) {
 #endif
 }
 
+// What went wrong with a connection before we took it: that one is gone, and the listener is well.
+// POSIX knows ECONNABORTED; Linux passes on whatever the network said (accept(2), Error handling).
+bool is_of_the_connection(int error) {
+  constexpr std::array errors{ECONNABORTED, EHOSTDOWN,   EHOSTUNREACH, ENETDOWN,
+                              ENETUNREACH,  ENOPROTOOPT, EOPNOTSUPP,   EPROTO};
+  return std::ranges::find(errors, error) != errors.end();
+}
+
 }  // namespace
 
 FileDescriptor::~FileDescriptor() {
@@ -139,7 +147,7 @@ std::optional<TcpStream> TcpListener::try_accept() {
     FileDescriptor socket = accept_nonblocking(fd());
     if (socket.get() != -1) return TcpStream(std::move(socket));
     if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
-    if (errno != EINTR && errno != ECONNABORTED) fail("cannot accept");
+    if (errno != EINTR && !is_of_the_connection(errno)) fail("cannot accept");
   }
 }
 
