@@ -41,9 +41,9 @@ extern "C" void on_signal(int signal) {
 }
 
 // The kernel goes on completing connections until the very close(), which resets those. So drop the
-// first packet of new ones (a SYN without ACK): they try again, a second or three later, find
-// nobody and are refused. Two milliseconds let the handshakes under way finish. Other systems have
-// no such filter, and POSIX no cure: there a stop under load now and then resets a client.
+// first packet of new ones (a SYN without ACK): they try again, a second later, find nobody and are
+// refused. Two milliseconds let the handshakes under way finish. Other systems have no such filter,
+// and POSIX no cure: there a stop under load now and then resets a client.
 void refuse_new_connections(TcpListener& listener) {
 #ifdef __linux__
   std::array<sock_filter, 5> drop_syn{{
@@ -125,12 +125,13 @@ void stop_signal::install() {
     set_nonblocking_and_cloexec(fd);
   struct sigaction action{};
   action.sa_handler = on_signal;
-  ::sigemptyset(&action.sa_mask);
+  sigemptyset(&action.sa_mask);  // a macro on macOS, so without ::
   for (const int signal : {SIGINT, SIGTERM}) {
     if (::sigaction(signal, &action, nullptr) == -1) fail("cannot handle a signal");
   }
 }
 
+// A handler may call clock_gettime(), which is what now() does, and write().
 bool stop_signal::trip() noexcept {
   Clock::rep expected = never;
   if (!tripped_at.compare_exchange_strong(expected, Clock::now().time_since_epoch().count())) {
