@@ -72,7 +72,7 @@ class Receiver {
   explicit Receiver(std::shared_ptr<ChannelState<T>> state) : state_(std::move(state)) {}
 
   // Waits for the next value. Returns nullopt once the channel is closed and empty: Rust's Err.
-  // From any thread, as if the chapter's Mutex were built in: held to take a value, never longer.
+  // From any thread, as if the chapter's Mutex were built in; but who waits does not hold it.
   std::optional<T> recv() {
     std::unique_lock lock(state_->mutex);
     state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
