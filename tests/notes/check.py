@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Does what the notes quote, name and run still hold?"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import completeness
+import names
+import quotations
+from markdown import Document, Fault, read
+from transcripts import Transcript
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def documents(root: Path, files: list[str]) -> list[Document]:
+    """The README and all notes, or those that are named."""
+    all_of_them = [root / "README.md", *sorted((root / "notes").rglob("*.md"))]
+    found = [read(root, file.relative_to(root)) for file in all_of_them]
+    return [document for document in found if not files or str(document.file) in files]
+
+
+def check(root: Path, files: list[str], build: Path) -> list[Fault]:
+    """All that can be told without running anything."""
+    known = names.known(root, build)
+    found = [] if files else list(completeness.check(root))
+    for document in documents(root, files):
+        found += document.faults
+        found += quotations.check(root, document)
+        found += names.check(known, document)
+    return sorted(found)
+
+
+def copy_and_build(root: Path, copy: Path) -> None:
+    """A tree to change, like a reader's own: a repository with one commit, built in build/."""
+    for path in names.tree(root):
+        target = copy / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    author = ["-c", "user.name=reader", "-c", "user.email=reader@localhost"]
+    for command in (
+        ["git", "init", "-q"],
+        ["git", "add", "."],
+        ["git", *author, "commit", "-qm", "as it was"],
+        ["meson", "setup", "build"],
+        ["ninja", "-C", "build"],
+    ):
+        subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL)
+
+
+def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:
+    """All console blocks, in a copy of the tree. With `refresh`, writes down what was printed instead."""
+    found = []
+    for document in documents(root, files):
+        if not any(block.language == "console" for block in document.blocks):
+            continue
+        print(document.file, flush=True)
+        found += Transcript(copy, document, refresh).run()
+        if refresh:
+            document.write(root)
+        if changed := subprocess.run(["git", "status", "--short"], cwd=copy, capture_output=True, text=True).stdout:
+            found.append(document.fault(len(document.lines), f"its commands leave something changed:\n{changed}"))
+            subprocess.run(["git", "stash", "-qu"], cwd=copy, check=True)
+    return found
+
+
+def refresh_diffs(root: Path, files: list[str]) -> None:
+    for document in documents(root, files):
+        quotations.refresh(root, document)
+        document.write(root)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="the build folder (build)")
+    parser.add_argument("--run", action="store_true", help="run the console blocks instead, in a copy of the tree")
+    parser.add_argument("--refresh", action="store_true", help="put in what the commands print, and the diffs")
+    parser.add_argument("--copy", type=Path, help="run them in this copy, built in its build/, instead of a fresh one")
+    parser.add_argument("file", nargs="*", help="only these: notes/3_pool.md")
+    arguments = parser.parse_args()
+    if len(documents(ROOT, arguments.file)) < len(arguments.file):
+        parser.error(f"not among the notes: {' '.join(arguments.file)}")
+    if arguments.refresh:
+        refresh_diffs(ROOT, arguments.file)
+    if not arguments.run and not arguments.refresh:
+        found = check(ROOT, arguments.file, arguments.build.resolve())
+    elif arguments.copy:
+        found = run(ROOT, arguments.file, arguments.refresh, arguments.copy)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            copy_and_build(ROOT, Path(folder) / "workbook")
+            found = run(ROOT, arguments.file, arguments.refresh, Path(folder) / "workbook")
+    for fault in found:
+        print(fault)
+    print(f"{len(found)} faults." if len(found) != 1 else "1 fault.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
