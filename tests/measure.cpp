@@ -106,10 +106,20 @@ Launch quietly() {
   return launch;
 }
 
-// A server listens before it has started its threads; then main sleeps, until somebody comes.
+// A server listens before it has started its threads; then main sleeps, until somebody comes. It
+// may also sleep for a moment while it starts one: so it has to be seen asleep, with no thread
+// more, several times in a row.
 void wait_until_idle(const Server& server) {
-  if (!eventually([&] { return process_state(server.pid()) == 'S'; }))
-    throw std::runtime_error("a server is busy without a client");
+  int threads = 0;
+  int seen = 0;
+  const bool idle = eventually([&] {
+    const int now = thread_count(server.pid());
+    const bool same = process_state(server.pid()) == 'S' && now == threads;
+    threads = now;
+    seen = same ? seen + 1 : 0;
+    return seen == 4;
+  });
+  if (!idle) throw std::runtime_error("a server is busy without a client");
 }
 
 // Calls `measure(program)` for all programs, `rounds` times: each round begins with another one,
