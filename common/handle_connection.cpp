@@ -1,16 +1,17 @@
 #include "handle_connection.hpp"
 
+#include "error.hpp"
 #include "http.hpp"
 
 #include <array>
 #include <cerrno>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <span>
 #include <string_view>
-#include <system_error>
 #include <thread>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 
@@ -21,10 +22,18 @@ constexpr std::size_t max_head = 8192;  // bytes
 constexpr auto linger_deadline = 1s;
 constexpr std::size_t max_late_input = 1 << 20;  // bytes
 
+// With read(2), not a std::ifstream: that need not set errno, and hides an error halfway.
 std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw std::system_error(errno, std::generic_category(), "cannot read " + path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() == -1) throw_errno({"cannot read ", path});
+  std::string text;
+  std::array<char, 4096> part;
+  while (true) {
+    const ssize_t count = ::read(file.get(), part.data(), part.size());
+    if (count == 0) return text;
+    if (count > 0) text.append(part.data(), static_cast<std::size_t>(count));
+    if (count == -1 && errno != EINTR) throw_errno({"cannot read ", path});
+  }
 }
 
 // What has come of a request so far.
@@ -76,11 +85,10 @@ std::string answer(const HttpError& error, std::string_view received) {
 }
 
 // A close with input unread makes the kernel send a reset, which destroys the answer on its way
-// (RFC 9112 §9.6). So we end our side, and read theirs until they have ended it as well.
-void discard_input(TcpStream& stream, const Wait& wait) {
+// (RFC 9112 §9.6). So we end our side, and read theirs into `buffer` until they have ended it too.
+void discard_input(TcpStream& stream, std::span<char> buffer, const Wait& wait) {
   stream.shutdown_write();
   const auto deadline = Clock::now() + linger_deadline;
-  std::array<char, 65536> buffer;
   while (wait(stream.fd(), deadline)) {
     if (stream.try_read(buffer) == std::size_t{0}) return;
   }
@@ -104,7 +112,11 @@ void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
   bool more_input = true;
   try {
     const std::optional<Head> head = read_head(stream, received, wait);
-    if (!head) return;
+    if (!head) {
+      // Whoever has begun to speak may go on in this very moment, which is no reason to reset.
+      if (received.size > 0) discard_input(stream, received.buffer, wait);
+      return;
+    }
     const Request request = parse_head(head->text);
     response = answer(request, site);
     more_input = request.has_body || head->more_follows;
@@ -113,5 +125,6 @@ void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
   }
   stream.write_all(response);
   // Or something has come meanwhile: a /sleep is long.
-  if (more_input || stream.try_read(received.buffer).value_or(0) > 0) discard_input(stream, wait);
+  more_input = more_input || stream.try_read(received.buffer).value_or(0) > 0;
+  if (more_input) discard_input(stream, received.buffer, wait);
 }

@@ -184,7 +184,7 @@ void check_framing(const Fields& fields, bool is_1_1) {
 
 std::string_view without_empty_lines(std::string_view text) {
   while (text.starts_with("\r\n") || text.starts_with('\n'))
-    take_line(text);
+    text.remove_prefix(text.find('\n') + 1);
   return text;
 }
 

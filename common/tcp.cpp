@@ -1,11 +1,12 @@
 #include "tcp.hpp"
 
+#include "error.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
 #include <string>
-#include <system_error>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,10 +18,6 @@
 using namespace std::chrono_literals;
 
 namespace {
-
-[[noreturn]] void fail(const std::string& doing) {
-  throw std::system_error(errno, std::generic_category(), doing);
-}
 
 sockaddr_in localhost(std::uint16_t port) {
   sockaddr_in address{};
@@ -42,11 +39,11 @@ FileDescriptor accept_nonblocking(int listener) {
 #endif
 }
 
-// What went wrong with a connection before we took it: that one is gone, and the listener is well.
-// POSIX knows ECONNABORTED; Linux passes on whatever the network said (accept(2), Error handling).
-bool is_of_the_connection(int error) {
-  constexpr std::array errors{ECONNABORTED, EHOSTDOWN,   EHOSTUNREACH, ENETDOWN,
-                              ENETUNREACH,  ENOPROTOOPT, EOPNOTSUPP,   EPROTO};
+// Says it that the listener itself is broken, or that this process has no room for a connection?
+// Every other error befell one connection before we took it, or passes. (POSIX knows ECONNABORTED;
+// accept(2) warns of whatever the network said.)
+bool is_of_the_listener(int error) {
+  constexpr std::array errors{EBADF, EFAULT, EINVAL, ENOTSOCK, EMFILE, ENFILE, ENOBUFS, ENOMEM};
   return std::ranges::find(errors, error) != errors.end();
 }
 
@@ -57,9 +54,10 @@ FileDescriptor::~FileDescriptor() {
 }
 
 void set_nonblocking_and_cloexec(int fd) {
-  if (::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK) == -1 ||
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags == -1 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
       ::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
-    fail("cannot set up a descriptor");
+    throw_errno({"cannot set up a descriptor"});
   }
 }
 
@@ -71,9 +69,13 @@ bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline) {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left <= 0ms) return false;
-    std::array<pollfd, 2> fds{{{fd, POLLIN, 0}, {interrupt, POLLIN, 0}}};
+    std::array<pollfd, 2> fds{{{.fd = fd, .events = POLLIN, .revents = 0},
+                               {.fd = interrupt, .events = POLLIN, .revents = 0}}};
     const int timeout = static_cast<int>(std::min<std::int64_t>(left.count(), INT_MAX));
-    if (::poll(fds.data(), fds.size(), timeout) == -1 && errno != EINTR) fail("cannot wait");
+    if (::poll(fds.data(), fds.size(), timeout) == -1) {
+      if (errno != EINTR) throw_errno({"cannot wait"});
+      continue;
+    }
     if (fds[0].revents != 0) return true;
     if (fds[1].revents != 0) return false;
   }
@@ -94,10 +96,10 @@ void TcpStream::write_all(std::string_view bytes) {
     if (count >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(count));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-      pollfd writable{fd(), POLLOUT, 0};
-      if (::poll(&writable, 1, -1) == -1 && errno != EINTR) fail("cannot wait");
+      pollfd writable{.fd = fd(), .events = POLLOUT, .revents = 0};
+      if (::poll(&writable, 1, -1) == -1 && errno != EINTR) throw_errno({"cannot wait"});
     } else if (errno != EINTR) {
-      fail("cannot send");
+      throw_errno({"cannot send"});
     }
   }
 }
@@ -115,9 +117,9 @@ bool Incoming::has_current() {
 }
 
 TcpListener TcpListener::bind(std::uint16_t port) {
-  const std::string doing = "cannot listen on 127.0.0.1:" + std::to_string(port);
+  const std::string number = std::to_string(port);
   FileDescriptor socket(::socket(AF_INET, SOCK_STREAM, 0));
-  if (socket.get() == -1) fail(doing);
+  if (socket.get() == -1) throw_errno({"cannot listen on 127.0.0.1:", number});
   set_nonblocking_and_cloexec(socket.get());
 
   // Who closes first keeps the connection's ports in TIME_WAIT for a minute, lest a late packet
@@ -128,7 +130,7 @@ TcpListener TcpListener::bind(std::uint16_t port) {
   if (::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) == -1 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == -1 ||
       ::listen(socket.get(), SOMAXCONN) == -1) {
-    fail(doing);
+    throw_errno({"cannot listen on 127.0.0.1:", number});
   }
   return TcpListener(std::move(socket));
 }
@@ -137,18 +139,16 @@ std::uint16_t TcpListener::port() const {
   sockaddr_in address{};
   socklen_t size = sizeof address;
   if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &size) == -1) {
-    fail("cannot tell the port");
+    throw_errno({"cannot tell the port"});
   }
   return ntohs(address.sin_port);
 }
 
 std::optional<TcpStream> TcpListener::try_accept() {
-  while (true) {
-    FileDescriptor socket = accept_nonblocking(fd());
-    if (socket.get() != -1) return TcpStream(std::move(socket));
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
-    if (errno != EINTR && !is_of_the_connection(errno)) fail("cannot accept");
-  }
+  FileDescriptor socket = accept_nonblocking(fd());
+  if (socket.get() != -1) return TcpStream(std::move(socket));
+  if (is_of_the_listener(errno)) throw_errno({"cannot accept"});
+  return std::nullopt;
 }
 
 Incoming TcpListener::incoming() {

@@ -123,8 +123,8 @@ class TcpListener {
   std::uint16_t port() const;
   int fd() const noexcept { return socket_.get(); }
 
-  // The next connection, or nullopt if nobody is waiting. A connection that was given up before we
-  // took it is skipped. Throws std::system_error: "cannot accept: ...".
+  // The next connection, or nullopt if there is none, or it came to grief before we took it. Throws
+  // std::system_error if the listener is broken, or this process has no room: "cannot accept: ...".
   std::optional<TcpStream> try_accept();
 
   // Every connection, for ever. Must not outlive the listener.
