@@ -68,12 +68,13 @@ class TcpStream {
   FileDescriptor socket_;
 };
 
-// The connections of a listener, one after the other: a C++20 input range of TcpStream.
+// The connections of a listener, one after the other: a C++20 input range of TcpStream. It is a
+// view, cheap to move, so it can stand to the left of `| std::views::take(n)`.
 //
 // Where does it wait? `take(n)` still does `++` after its last element, so a `++` that accepts
-// would wait for a client too many. Here "is there another?" (`== end`) waits for the connection
-// and keeps it, `*` hands it over, and `++` only forgets it.
-class Incoming {
+// would wait for a client too many (P2406 tells of the trap). Here "is there another?" (`== end`)
+// and `*` wait for the connection and keep it; `++` only lets go of the one that `*` has shown.
+class Incoming : public std::ranges::view_base {
  public:
   // `next` gives the next connection, or nullopt when there will be no more.
   explicit Incoming(std::function<std::optional<TcpStream>()> next) : next_(std::move(next)) {}
@@ -86,8 +87,12 @@ class Incoming {
 
     explicit iterator(Incoming& incoming) : incoming_(&incoming) {}
 
-    TcpStream&& operator*() const { return std::move(*incoming_->current_); }
+    TcpStream&& operator*() const {
+      incoming_->has_current();
+      return std::move(*incoming_->current_);
+    }
     iterator& operator++() {
+      incoming_->has_current();
       incoming_->current_.reset();
       return *this;
     }
@@ -109,16 +114,13 @@ class Incoming {
   bool ended_ = false;
 };
 
-// Cheap to move, so it can stand to the left of `| std::views::take(n)` by value.
-template <>
-inline constexpr bool std::ranges::enable_view<Incoming> = true;
-
 // A socket that listens on 127.0.0.1.
 class TcpListener {
  public:
   // Listens on `port`; 0 lets the kernel pick one. Throws std::system_error:
   // "cannot listen on 127.0.0.1:7878: Address already in use".
   static TcpListener bind(std::uint16_t port);
+  TcpListener(const TcpListener&) = delete;  // nor moved: incoming() points here
 
   std::uint16_t port() const;
   int fd() const noexcept { return socket_.get(); }

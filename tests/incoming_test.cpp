@@ -3,10 +3,13 @@
 #include "stop_signal.hpp"
 #include "tcp.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <optional>
 #include <ranges>
 #include <vector>
 
+static_assert(std::input_iterator<Incoming::iterator>);
 static_assert(std::ranges::input_range<Incoming>);
 static_assert(std::ranges::view<Incoming>);
 static_assert(!std::ranges::forward_range<Incoming>);
@@ -64,6 +67,17 @@ TEST_SUITE("incoming") {
   TEST_CASE("take() of more than there is ends with the source") {
     Source source{3};
     CHECK(count(source.incoming() | std::views::take(5)) == 3);
+  }
+
+  TEST_CASE("an iterator shows and skips connections also if nobody asks whether they are there") {
+    Source source{5};
+    Incoming incoming = source.incoming();
+    std::vector<TcpStream> two;
+    std::ranges::copy_n(incoming.begin(), 2, std::back_inserter(two));
+    CHECK(two.size() == 2);
+    CHECK(source.asked == 2);
+    ++ ++incoming.begin();
+    CHECK(source.asked == 4);
   }
 
   TEST_CASE("asking twice whether there is another gives the same one") {
