@@ -5,21 +5,9 @@
 #include <string>
 #include <system_error>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace {
-
-// Started with stdout closed (`>&-`), a program's first socket would become descriptor 1, and its
-// log lines go to a client. So what is closed is filled up before main, read-only: to write to it
-// stays an error.
-const bool standard_descriptors_are_open = [] {
-  int fd = ::open("/dev/null", O_RDONLY);
-  while (fd >= 0 && fd <= STDERR_FILENO)
-    fd = ::open("/dev/null", O_RDONLY);
-  if (fd != -1) ::close(fd);
-  return true;
-}();
 
 // One write() for the whole line, unless that takes only a part of it. Returns 0, or its errno.
 int write_line(int fd, std::string_view text) {

@@ -3,17 +3,15 @@
 #include "handle_connection.hpp"
 #include "log.hpp"
 #include "options.hpp"
+#include "startup.hpp"
 #include "tcp.hpp"
 
-#include <csignal>
 #include <string>
 #include <thread>
 #include <utility>
 
 int main(int argc, char** argv) {
-  // Writing to a client, or a log, that is gone raises SIGPIPE, which ends the process without a
-  // word. Ignored, it is an error that write() returns. Rust does this before main.
-  std::signal(SIGPIPE, SIG_IGN);
+  prepare_process();
   const Options options = options_or_exit(argc, argv);
   const Site site = load_site(options.html, options.sleep);
 

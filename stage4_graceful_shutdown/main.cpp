@@ -5,20 +5,18 @@
 #include "handle_connection.hpp"
 #include "log.hpp"
 #include "options.hpp"
+#include "startup.hpp"
 #include "stop_signal.hpp"
 #include "tcp.hpp"
 #include "thread_pool.hpp"
 
-#include <csignal>
 #include <exception>
 #include <ranges>
 #include <string>
 #include <utility>
 
 int main(int argc, char** argv) try {
-  // Writing to a client, or a log, that is gone raises SIGPIPE, which ends the process without a
-  // word. Ignored, it is an error that write() returns. Rust does this before main.
-  std::signal(SIGPIPE, SIG_IGN);
+  prepare_process();
   const Options options = options_or_exit(argc, argv, {"--workers", "--take", "--grace-ms"});
   const Site site = load_site(options.html, options.sleep);
 

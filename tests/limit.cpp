@@ -5,10 +5,10 @@
 #include "http.hpp"
 #include "log.hpp"
 #include "options.hpp"
+#include "startup.hpp"
 #include "tcp.hpp"
 
 #include <array>
-#include <csignal>
 #include <string>
 #include <thread>
 #include <vector>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
+  prepare_process();
   const Options options = options_or_exit(argc, argv, {"--workers"});
   const std::string answer = make_response(Status::ok, "text/html; charset=utf-8",
                                            load_site(options.html, options.sleep).hello, true);
