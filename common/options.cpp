@@ -95,16 +95,18 @@ std::string usage(std::string_view program, Flags more) {
 }
 
 Options options_or_exit(int argc, char** argv, Flags more) {
-  const std::string path = argv[0];
+  const std::string path = argc > 0 ? argv[0] : "server";  // execve(2) may pass nothing at all
   const std::string program = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
   try {
-    const std::vector<std::string_view> arguments(argv + 1, argv + argc);
+    const std::vector<std::string_view> arguments(argv + std::min(argc, 1), argv + argc);
     const Options options = parse_options(arguments, more);
     if (!options.help) return options;
     print_line(usage(program, more));
     std::exit(0);
   } catch (const std::invalid_argument& error) {
-    warn_line(program + ": " + error.what() + '\n' + usage(program, more));
+    // Not as one line: that might be too long.
+    warn_line({program, ": ", error.what()});
+    warn_line({usage(program, more)});
     std::exit(2);
   }
 }

@@ -1,31 +1,26 @@
 #include "thread_pool.hpp"
 
 #include "log.hpp"
+#include "thread.hpp"
 
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 
 namespace {
 
 void work(std::size_t id, Receiver<Job> receiver) {
-  const std::string name = "Worker " + std::to_string(id);
-  const std::string got_a_job = name + " got a job; executing.";
   while (std::optional<Job> job = receiver.recv()) {
-    log_line(got_a_job);
+    log_line({"Worker ", Digits(id), " got a job; executing."});
     (*job)();
   }
 }
 
 }  // namespace
 
-Worker::Worker(std::size_t id, Receiver<Job> receiver) try
-    : id(id), thread(work, id, std::move(receiver)) {
-} catch (const std::system_error& error) {
-  throw std::system_error(error.code(), "cannot start worker " + std::to_string(id));
-}
+Worker::Worker(std::size_t id, Receiver<Job> receiver)
+    : id(id), thread(start_thread("worker " + std::to_string(id), work, id, std::move(receiver))) {}
 
 ThreadPool::ThreadPool(std::size_t size) {
   if (size == 0) throw std::invalid_argument("a pool needs a worker");

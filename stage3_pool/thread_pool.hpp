@@ -22,11 +22,12 @@ struct Worker {
 class ThreadPool {
  public:
   // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert), and
-  // std::system_error if a thread cannot be started.
+  // std::system_error if worker 0 cannot be started; if a later one cannot, it ends the process,
+  // for then the pool has a worker, and no destructor that joins it.
   explicit ThreadPool(std::size_t size);
 
-  // Has a worker run `job`, as soon as one is free. Never waits. A job that throws ends the
-  // process.
+  // Has a worker run `job`, as soon as one is free. Does not wait for that. A job that throws ends
+  // the process.
   void execute(Job job);
 
  private:

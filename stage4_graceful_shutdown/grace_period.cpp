@@ -3,19 +3,13 @@
 #include "log.hpp"
 #include "stop_signal.hpp"
 
-#include <string>
-
-#include <poll.h>
 #include <unistd.h>
 
 namespace {
 
 [[noreturn]] void give_up(const Requests& requests) {
-  pollfd err{STDERR_FILENO, POLLOUT, 0};
-  if (::poll(&err, 1, 0) == 1) {  // else whoever reads stderr is stuck, and a write would hang
-    warn_line("Gave up: " + std::to_string(requests.running) + " running, " +
-              std::to_string(requests.waiting) + " waiting.");
-  }
+  warn_line({"Gave up: ", Digits(static_cast<std::size_t>(requests.running)), " running, ",
+             Digits(static_cast<std::size_t>(requests.waiting)), " waiting."});
   ::_exit(1);  // exit() would destroy what the other threads still use
 }
 

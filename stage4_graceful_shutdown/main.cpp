@@ -40,9 +40,9 @@ int main(int argc, char** argv) try {
 
   stop_signal::trip();  // take(n) stops the server just as a signal does.
   listener.close();
-  log_line("Shutting down.");
+  log_line({"Shutting down."});
   // Now ~ThreadPool finishes what is left and joins the workers; then ~GracePeriod ends its watch.
 } catch (const std::exception& error) {
-  warn_line(std::string("stage4: ") + error.what());
+  warn_line({"stage4: ", error.what()});
   return 1;
 }

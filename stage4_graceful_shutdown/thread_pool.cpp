@@ -1,56 +1,58 @@
 #include "thread_pool.hpp"
 
 #include "log.hpp"
+#include "thread.hpp"
 
 #include <chrono>
 #include <exception>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 
 namespace {
 
 // A thread that lets an exception out ends the whole process, in C++; in Rust only itself.
-void run(Job& job, const std::string& name) {
+void run(Job& job, std::size_t id) noexcept {
   try {
     job();
   } catch (const std::exception& error) {
-    warn_line(name + "'s job failed: " + error.what());
+    warn_line({"Worker ", Digits(id), "'s job failed: ", error.what()});
   } catch (...) {
-    warn_line(name + "'s job failed.");
+    warn_line({"Worker ", Digits(id), "'s job failed."});
   }
 }
 
 void work(std::size_t id, Receiver<Job> receiver) {
-  const std::string name = "Worker " + std::to_string(id);
-  const std::string got_a_job = name + " got a job; executing.";
   while (std::optional<Job> job = receiver.recv()) {
-    log_line(got_a_job);
-    run(*job, name);
+    log_line({"Worker ", Digits(id), " got a job; executing."});
+    run(*job, id);
   }
-  log_line(name + " disconnected; shutting down.");
+  log_line({"Worker ", Digits(id), " disconnected; shutting down."});
 }
 
 }  // namespace
 
-Worker::Worker(std::size_t id, Receiver<Job> receiver) try
-    : id(id), thread(work, id, std::move(receiver)) {
-} catch (const std::system_error& error) {
-  throw std::system_error(error.code(), "cannot start worker " + std::to_string(id));
-}
+Worker::Worker(std::size_t id, Receiver<Job> receiver)
+    : id(id), thread(start_thread("worker " + std::to_string(id), work, id, std::move(receiver))) {}
 
-ThreadPool::ThreadPool(std::size_t size) {
+// It delegates: once ThreadPool() is done, the destructor runs even if this one throws, and joins
+// the workers that were started.
+ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {
   if (size == 0) throw std::invalid_argument("a pool needs a worker");
   auto [sender, receiver] = channel<Job>();
   sender_ = std::move(sender);
-  try {
-    for (std::size_t id = 0; id < size; ++id)
-      workers_.emplace_back(id, receiver);
-  } catch (...) {
-    shut_down();  // A constructor that throws has no destructor to do it.
-    throw;
+  for (std::size_t id = 0; id < size; ++id)
+    workers_.emplace_back(id, receiver);
+}
+
+ThreadPool::~ThreadPool() {
+  // First of all, or a worker waiting in recv() could never be joined. (Rust:
+  // drop(self.sender.take()).)
+  sender_.reset();
+  for (Worker& worker : workers_) {
+    log_line({"Shutting down worker ", Digits(worker.id)});
+    std::exchange(worker.thread, {}).join();  // Option::take, then join.
   }
 }
 
@@ -60,14 +62,4 @@ void ThreadPool::execute(Job job) {
 
 void ThreadPool::let_catch_up() {
   sender_->wait_if_more_than(workers_.size(), std::chrono::milliseconds(1));
-}
-
-void ThreadPool::shut_down() {
-  // First of all, or a worker waiting in recv() could never be joined. (Rust:
-  // drop(self.sender.take()).)
-  sender_.reset();
-  for (Worker& worker : workers_) {
-    log_line("Shutting down worker " + std::to_string(worker.id));
-    std::exchange(worker.thread, {}).join();  // Option::take, then join.
-  }
 }

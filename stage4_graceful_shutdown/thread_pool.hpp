@@ -19,15 +19,15 @@ struct Worker {
 // A fixed number of threads that share one queue of jobs.
 class ThreadPool {
  public:
-  // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert),
-  // std::system_error if a thread cannot be started.
+  // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert), and
+  // std::system_error if a worker cannot be started.
   explicit ThreadPool(std::size_t size);
 
   // Finishes every job, running or queued, then ends the workers: the chapter's impl Drop.
-  ~ThreadPool() { shut_down(); }
+  ~ThreadPool();
 
-  // Has a worker run `job`, as soon as one is free. Never waits. A job that throws harms only
-  // itself.
+  // Has a worker run `job`, as soon as one is free. Does not wait for that. A job that throws harms
+  // only itself.
   void execute(Job job);
 
   // Not in the chapter: under load it spares whoever brings the jobs most wake-ups
@@ -36,7 +36,7 @@ class ThreadPool {
   void let_catch_up();
 
  private:
-  void shut_down();
+  ThreadPool() = default;
 
   std::vector<Worker> workers_;
   std::optional<Sender<Job>> sender_;
