@@ -3,7 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -21,7 +21,7 @@ struct ChannelState {
   std::mutex mutex;
   std::condition_variable changed;
   std::condition_variable emptied;
-  std::deque<T> queue;  // guarded by mutex
+  std::list<T> queue;   // guarded by mutex
   bool closed = false;  // guarded by mutex
 };
 
@@ -46,11 +46,13 @@ class Sender {
     state_->changed.notify_all();
   }
 
-  // Never waits. From any thread.
+  // Does not wait for a receiver. From any thread. Throws std::bad_alloc if there is no memory.
   void send(T value) {
+    std::list<T> one;  // The memory is found here: nobody holds the mutex while waiting for it.
+    one.push_back(std::move(value));
     {
       const std::lock_guard lock(state_->mutex);
-      state_->queue.push_back(std::move(value));
+      state_->queue.splice(state_->queue.end(), one);
     }
     state_->changed.notify_one();
   }
@@ -74,13 +76,15 @@ class Receiver {
   // Waits for the next value. Returns nullopt once the channel is closed and empty: Rust's Err.
   // From any thread, as if the chapter's Mutex were built in; but who waits does not hold it.
   std::optional<T> recv() {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
-    if (state_->queue.empty()) return std::nullopt;
-    std::optional<T> value = std::move(state_->queue.front());
-    state_->queue.pop_front();
-    if (state_->queue.empty()) state_->emptied.notify_one();
-    return value;
+    std::list<T> one;
+    {
+      std::unique_lock lock(state_->mutex);
+      state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
+      if (state_->queue.empty()) return std::nullopt;
+      one.splice(one.end(), state_->queue, state_->queue.begin());
+      if (state_->queue.empty()) state_->emptied.notify_one();
+    }
+    return std::move(one.front());
   }
 
  private:
