@@ -16,10 +16,10 @@ int main(int argc, char** argv) {
   const Options options = options_or_exit(argc, argv, {"--workers"});
   const Site site = load_site(options.html, options.sleep);
 
+  ThreadPool pool(options.workers);
   TcpListener listener = TcpListener::bind(options.port);
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
 
-  ThreadPool pool(options.workers);
   for (TcpStream stream : listener.incoming()) {
     pool.execute([stream = std::move(stream), &site]() mutable {
       handle_connection(std::move(stream), site);

@@ -23,10 +23,10 @@ int main(int argc, char** argv) try {
   stop_signal::install();
   Requests requests;
   GracePeriod grace(options.grace, requests);
+  ThreadPool pool(options.workers);
   TcpListener listener = TcpListener::bind(options.port);
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
 
-  ThreadPool pool(options.workers);
   // To be woken for each client costs more than to hand it over, and if the workers are busy it has
   // to wait in any case.
   const auto rest = [&pool] { pool.let_catch_up(); };
