@@ -2,21 +2,25 @@
 
 #include "log.hpp"
 #include "stop_signal.hpp"
+#include "thread.hpp"
+
+#include <algorithm>
 
 #include <unistd.h>
 
+using namespace std::chrono_literals;
+
 namespace {
 
-[[noreturn]] void give_up(const Requests& requests) {
-  warn_line({"Gave up: ", Digits(static_cast<std::size_t>(requests.running)), " running, ",
-             Digits(static_cast<std::size_t>(requests.waiting)), " waiting."});
-  ::_exit(1);  // exit() would destroy what the other threads still use
+Clock::time_point after_stop(std::chrono::milliseconds time) noexcept {
+  const auto stop = stop_signal::time();
+  return stop ? *stop + time : Clock::time_point::max();
 }
 
 }  // namespace
 
-GracePeriod::GracePeriod(std::chrono::milliseconds limit, const Requests& requests)
-    : limit_(limit), requests_(requests), thread_([this] { watch(); }) {}
+GracePeriod::GracePeriod(std::chrono::milliseconds limit)
+    : limit_(limit), thread_(start_thread("the grace period's watch", [this] { watch(); })) {}
 
 GracePeriod::~GracePeriod() {
   {
@@ -28,10 +32,37 @@ GracePeriod::~GracePeriod() {
   thread_.join();
 }
 
-void GracePeriod::watch() {
+Clock::time_point GracePeriod::end() const noexcept {
+  return after_stop(limit_);
+}
+
+Clock::time_point GracePeriod::last_call() const noexcept {
+  return after_stop(std::min<std::chrono::milliseconds>(1s, limit_ * 3 / 4));
+}
+
+Wait GracePeriod::until_last_call() const {
+  return [this](int fd, Clock::time_point deadline) {
+    if (stop_signal::wait_readable(fd, deadline)) return true;
+    // Either the deadline has passed, or the stop has come, which may bring it nearer.
+    return wait_readable(fd, std::min(deadline, last_call()));
+  };
+}
+
+void GracePeriod::watch() noexcept {
   stop_signal::wait();
   std::unique_lock lock(mutex_);
-  if (!done_changed_.wait_until(lock, *stop_signal::time() + limit_, [this] { return done_; })) {
-    give_up(requests_);
-  }
+  const auto done = [this] { return done_; };
+  if (done_changed_.wait_until(lock, end(), done)) return;
+  // Where nobody is being served, main needs but a moment more, or it hangs.
+  const bool idle = requests_.running == 0 && requests_.waiting == 0;
+  if (idle && done_changed_.wait_for(lock, 1s, done)) return;
+  give_up();
+}
+
+// It must not wait for anything, and warn_line() does not. exit() instead of _exit() would destroy
+// what the other threads still use.
+void GracePeriod::give_up() const noexcept {
+  warn_line({"Gave up: ", Digits(static_cast<std::size_t>(requests_.running)), " running, ",
+             Digits(static_cast<std::size_t>(requests_.waiting)), " waiting."});
+  ::_exit(1);
 }

@@ -1,6 +1,7 @@
-// Stage 4: what was started is finished. On take(n), Ctrl-C or SIGTERM the server stops accepting,
-// answers every connection it has, joins its threads and exits with 0.
+// Stage 4: what was started is finished. On take(n), Ctrl-C, SIGTERM or SIGHUP the server stops
+// accepting, answers every connection it has, joins its threads and exits with 0.
 
+#include "acceptor.hpp"
 #include "grace_period.hpp"
 #include "handle_connection.hpp"
 #include "log.hpp"
@@ -21,27 +22,23 @@ int main(int argc, char** argv) try {
   const Site site = load_site(options.html, options.sleep);
 
   stop_signal::install();
-  Requests requests;
-  GracePeriod grace(options.grace, requests);
+  GracePeriod grace(options.grace);
   ThreadPool pool(options.workers);
   TcpListener listener = TcpListener::bind(options.port);
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
 
   // To be woken for each client costs more than to hand it over, and if the workers are busy it has
   // to wait in any case.
-  const auto rest = [&pool] { pool.let_catch_up(); };
-  for (TcpStream stream : stop_signal::incoming(listener, rest) | std::views::take(options.take)) {
-    ++requests.waiting;
-    pool.execute([stream = std::move(stream), &site, &requests]() mutable {
-      const Running running(requests);
-      handle_connection(std::move(stream), site, stop_signal::wait_until_last_call);
+  Acceptor acceptor(listener, grace, [&pool] { pool.let_catch_up(); });
+  for (TcpStream stream : acceptor.incoming() | std::views::take(options.take)) {
+    pool.execute([stream = std::move(stream), &site, &grace, ticket = grace.admit()]() mutable {
+      ticket.start();
+      handle_connection(std::move(stream), site, grace.until_last_call());
     });
   }
-
-  stop_signal::trip();  // take(n) stops the server just as a signal does.
-  listener.close();
-  log_line({"Shutting down."});
-  // Now ~ThreadPool finishes what is left and joins the workers; then ~GracePeriod ends its watch.
+  // However the loop is left, the rest is done by the destructors, from the last to the first:
+  // ~Acceptor stops accepting, also for take(n); ~ThreadPool finishes what is left and joins the
+  // workers; ~GracePeriod ends its watch.
 } catch (const std::exception& error) {
   warn_line({"stage4: ", error.what()});
   return 1;

@@ -1,3 +1,4 @@
+#include "acceptor.hpp"
 #include "client.hpp"
 #include "doctest.hpp"
 #include "stop_signal.hpp"
@@ -130,15 +131,17 @@ TEST_SUITE("incoming") {
 
   TEST_CASE("stage 4 may rest when nobody is there, and not after the stop") {
     stop_signal::install();
+    GracePeriod grace(std::chrono::seconds(10));
     TcpListener listener = TcpListener::bind(0);
     std::optional<Client> client;
     int rests = 0;
-    Incoming incoming = stop_signal::incoming(listener, [&] {
+    Acceptor acceptor(listener, grace, [&] {
       if (++rests == 1)
         client.emplace(listener.port());
       else
         stop_signal::trip();
     });
+    Incoming incoming = acceptor.incoming();
     auto it = incoming.begin();
     CHECK(it != incoming.end());
     ++it;

@@ -1,0 +1,168 @@
+#include "acceptor.hpp"
+
+#include "log.hpp"
+#include "stop_signal.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto pause_time = 10ms;
+constexpr auto handshake_pause = 2ms;
+
+bool is_exhaustion(const std::error_code& code) {
+  return code == std::errc::too_many_files_open ||
+         code == std::errc::too_many_files_open_in_system || code == std::errc::no_buffer_space ||
+         code == std::errc::not_enough_memory;
+}
+
+// operator new calls this where it finds no memory, and then tries again ([new.handler]). Others
+// may not wait: they are the ones that give memory back. Nor is it waited for ever: after 5 s even
+// the silent clients have gone.
+std::thread::id patient_thread;
+void wait_for_memory() {
+  static Clock::time_point first;
+  static Clock::time_point last;
+  const auto now = Clock::now();
+  if (std::this_thread::get_id() != patient_thread) throw std::bad_alloc();
+  if (now - std::exchange(last, now) > 10 * pause_time) first = now;
+  if (now - first > 5s) throw std::bad_alloc();
+  std::this_thread::sleep_for(pause_time);
+}
+
+// The row of a connection to `port` in /proc/net/tcp has this in it, from the second column on.
+std::array<char, 32> local_address(std::uint16_t port) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), " %08X:%04X ", htonl(INADDR_LOOPBACK), port);
+  return text;
+}
+
+// Is one of these rows that of a handshake? Its state comes after the client's address, and 03 is
+// SYN_RECV.
+bool has_handshake(std::string_view rows, std::string_view address) {
+  constexpr std::size_t client_address = std::string_view("7F000001:0000 ").size();
+  for (std::size_t at = rows.find(address); at != std::string_view::npos;
+       at = rows.find(address, at + 1)) {
+    if (rows.substr(at + address.size() + client_address).starts_with("03")) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Acceptor::Acceptor(TcpListener& listener, const GracePeriod& grace, std::function<void()> rest)
+    : listener_(listener),
+      grace_(grace),
+      rest_(std::move(rest)),
+      table_(::open("/proc/net/tcp", O_RDONLY | O_CLOEXEC | O_NONBLOCK)),
+      address_(local_address(listener.port())) {
+  patient_thread = std::this_thread::get_id();
+  std::set_new_handler(wait_for_memory);
+}
+
+Acceptor::~Acceptor() {
+  std::set_new_handler(nullptr);
+  stop_signal::trip();
+  listener_.close();
+  log_line({"Shutting down."});
+  warn_of_dropped_lines();
+}
+
+Incoming Acceptor::incoming() {
+  return Incoming([this] { return next(); });
+}
+
+std::optional<TcpStream> Acceptor::next() {
+  bool last_look = false;
+  while (true) {
+    if (!refusing_ && stop_signal::time()) refuse_new_connections();
+    try {
+      if (!somebody_is_there()) {
+        if (last_look) return std::nullopt;
+        last_look = !wait_for_somebody();
+        continue;
+      }
+      if (refusing_ && Clock::now() > accept_until_) {
+        throw std::runtime_error("gave up clients that were still in the accept queue");
+      }
+      if (std::optional<TcpStream> stream = listener_.try_accept()) return stream;
+    } catch (const std::system_error& error) {
+      if (!is_exhaustion(error.code())) throw;
+    }
+    // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves
+    // gives one back. poll() would say at once that somebody is there, so it cannot do the waiting.
+    std::this_thread::sleep_for(pause_time);
+  }
+}
+
+// To be asked before accept(), since the kernel makes a socket before it finds that nobody is
+// there: that costs time, and, without a descriptor left, hides that the queue is empty.
+bool Acceptor::somebody_is_there() const {
+  pollfd queue{.fd = listener_.fd(), .events = POLLIN, .revents = 0};
+  return ::poll(&queue, 1, 0) == 1;
+}
+
+// Returns false if nobody can come any more.
+bool Acceptor::wait_for_somebody() {
+  if (!refusing_) {
+    rest_();
+    stop_signal::wait_readable(listener_.fd(), Clock::time_point::max());
+    return true;
+  }
+  // No handshake can begin any more, so those that are under way only get fewer. The pause is for a
+  // first packet that another processor had in hand when the refusal began.
+  if (wait_readable(listener_.fd(), Clock::now() + handshake_pause)) return true;
+  return is_handshake_under_way() && Clock::now() < grace_.last_call();
+}
+
+// The kernel goes on completing connections until the very close(), which resets those. So bind the
+// listener to a network interface that does not exist: from now on a new client is refused, as if
+// nobody listened here, while the handshakes under way go on (the kernel finds those by their four
+// numbers, not by the listener), and so does accept(). Linux lets everybody do that, since 5.7.
+// Other systems have no such call, and POSIX no cure: there a stop under load now and then resets a
+// client.
+void Acceptor::refuse_new_connections() {
+  refusing_ = true;
+  accept_until_ = grace_.end();
+#ifdef SO_BINDTOIFINDEX
+  const int nowhere = INT_MAX;
+  if (::setsockopt(listener_.fd(), SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0) {
+    if (table_.get() == -1) warn_line({"Without /proc, a handshake under way may be reset."});
+    return;
+  }
+  warn_line({"cannot refuse new connections: ", std::strerror(errno), "."});
+#endif
+  // They keep coming, so this has to end some time.
+  accept_until_ = std::min(accept_until_, Clock::now() + 2s);
+}
+
+// What cannot be read now may be readable at the next look.
+bool Acceptor::is_handshake_under_way() const {
+  if (table_.get() == -1) return false;
+  std::array<char, 8192> rows;  // filled with whole rows only
+  ssize_t count = 0;
+  for (off_t at = 0; (count = ::pread(table_.get(), rows.data(), rows.size(), at)) > 0;
+       at += count) {
+    if (has_handshake({rows.data(), static_cast<std::size_t>(count)}, address_.data())) return true;
+  }
+  return count == -1;
+}
