@@ -60,9 +60,9 @@ void become(char* const* argv, const Launch& launch, int out, int err) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   for (int signal = 1; signal < NSIG; ++signal)
     ::signal(signal, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  sigset_t blocked;
+  launch.signals_blocked ? ::sigfillset(&blocked) : ::sigemptyset(&blocked);
+  ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);  // what we have inherited ourselves

@@ -28,6 +28,8 @@ struct Launch {
   int namespaces = 0;            // CLONE_NEWPID, CLONE_NEWUSER
   int out = -1;                  // a descriptor to be its stdout; -1: kept, see Process::out
   bool out_closed = false;       // `>&-`
+  bool signals_blocked =
+      false;  // all of them, as by a parent that waits for its own with sigwait()
 };
 
 // A program under test: started with signals, signal mask and process group as from a shell, its
