@@ -99,6 +99,9 @@ FileDescriptor start_connecting(std::uint16_t port) {
   const int result =
       ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   if (result == -1 && errno == ECONNREFUSED) return FileDescriptor();
+  // Not the server's fault: no port is left, for example. A reset is, and recv() will tell.
+  if (result == -1 && errno != EINPROGRESS && errno != ECONNRESET)
+    throw std::system_error(errno, std::generic_category(), "cannot connect");
   return socket;
 }
 

@@ -84,8 +84,10 @@ class Exchange {
   const Answer& answer() const { return answer_; }
   // Our own port, by which the kernel's table knows us.
   std::uint16_t port() const { return port_; }
+  Clock::time_point start() const { return start_; }
 
  private:
+  Clock::time_point start_ = Clock::now();
   std::string request_;
   FileDescriptor socket_;
   std::uint16_t port_ = 0;

@@ -2,12 +2,16 @@
 
 #include "client.hpp"
 #include "doctest.hpp"
+#include "load.hpp"
 #include "parallel.hpp"
 #include "promises.hpp"
 #include "server.hpp"
 
 #include <csignal>
+#include <filesystem>
 #include <utility>
+
+#include <unistd.h>
 
 using namespace std::chrono_literals;
 
@@ -76,6 +80,34 @@ TEST_SUITE("harness") {
       CAPTURE(i);
       CHECK(endings[i] == runs[i].second);
     }
+  }
+
+  TEST_CASE("a connection that was made is answered or lost, in one of three ways") {
+    LoadResult result;
+    const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    result.count({Answer::End::closed, whole, {}});
+    CHECK(result.is_clean());
+    result.count({Answer::End::reset, whole, {}});
+    result.count({Answer::End::closed, "", {}});
+    result.count({Answer::End::timed_out, "", {}});
+    result.undecided = 1000;
+    CHECK(result.text() ==
+          "3 lost of 4 connections (1 reset, 1 cut, 1 silent), 1,000 undecided, 0 refused late");
+    CHECK_FALSE(result.is_clean());
+  }
+
+  TEST_CASE("a soak goes on where it ended, and remembers what was lost") {
+    const std::string state =
+        std::filesystem::temp_directory_path() / ("soak-" + std::to_string(::getpid()));
+    for (const std::string stops : {"1", "2"}) {
+      Process soak({SOAK, "--stage", "3", "--stops", stops, "--state", state});
+      CHECK(soak.wait_for_exit(15s)->with(1));
+      CHECK(soak.out().starts_with("Stop " + stops));
+      CHECK(soak.out().ends_with("exits other than 0: " + stops + "\n"));
+    }
+    Process other({SOAK, "--stage", "4", "--state", state});
+    CHECK(other.wait_for_exit(15s)->with(2));
+    std::filesystem::remove(state);
   }
 
   TEST_CASE("the promises are numbered in order, and their titles fit") {

@@ -592,23 +592,18 @@ Judgement as_process_one(const Subject& subject) {
 Judgement stops_under_load(const Subject& subject) {
   constexpr int max_stops = 60;
   std::mt19937 random(16);
-  std::size_t answered = 0;
+  LoadResult all;
   int stops = 0;
   for (const auto end = Clock::now() + 30s; stops < max_stops && Clock::now() < end; ++stops) {
     Server server(subject, {.sleep = 20ms});
-    Client slow(server.port(), request("/sleep"));
-    const std::size_t target = 50 + random() % 200;
-    LoadResult result = load(server.port(), 16, target, [&] { server.send(SIGTERM); });
-    result.lost += slow.read().is_ok() ? 0 : 1;
+    const LoadResult result = stop_under_load(server, 16, 50 + random() % 200);
     const std::optional<Exit> exit = server.wait_for_exit(5s);
-    answered += result.answered;
-    if (result.lost > 0) {
-      return broken(to_string(result.lost) + " connections lost, " + ending(server) + ", at stop " +
-                    to_string(stops + 1));
-    }
+    if (!result.is_clean())
+      return broken("stop " + to_string(stops + 1) + ": " + result.text() + "; " + ending(server));
     if (!exit || !exit->with(0)) return broken(ending(server) + " under load");
+    all += result;
   }
-  return kept("0 lost of " + to_string(answered) + " in " + to_string(stops) + " stops");
+  return kept(all.text() + ", in " + to_string(stops) + " stops");
 }
 
 constexpr auto K = Verdict::kept;

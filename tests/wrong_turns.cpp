@@ -81,7 +81,7 @@ std::span<const WrongTurn> wrong_turns() {
        "the listener is closed before the kernel's queue is taken",
        {{{6}, "of 50 answered, exit 0"},
         {{14}, "0 of 5 answered, exit 0"},
-        {{16}, "lost, exit 0"}}},
+        {{16}, "lost of ...; exit 0"}}},
       {"no_catch",
        "nobody catches what a job throws",
        {{{13}, "RST: 0 of 4 others answered, ended by SIGABRT (...terminat"}}},
