@@ -161,6 +161,10 @@ int thread_count(pid_t pid) {
   return status_number(pid, "Threads:");
 }
 
+std::size_t memory_size(pid_t pid) {
+  return static_cast<std::size_t>(status_number(pid, "VmSize:")) * 1024;
+}
+
 int peak_memory(pid_t pid) {
   return status_number(pid, "VmHWM:");
 }

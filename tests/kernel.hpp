@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -28,9 +29,10 @@ std::optional<std::uint16_t> listening_port(pid_t pid);
 
 std::vector<pid_t> children(pid_t pid);  // of its main thread
 
-int thread_count(pid_t pid);      // 0 if it is gone
-int peak_memory(pid_t pid);       // in KiB, of what was ever resident at once; 0 if it is gone
-int descriptor_count(pid_t pid);  // 0 if it is gone
+int thread_count(pid_t pid);         // 0 if it is gone
+std::size_t memory_size(pid_t pid);  // of its address space, in bytes; 0 if it is gone
+int peak_memory(pid_t pid);          // in KiB, of what was ever resident at once; 0 if it is gone
+int descriptor_count(pid_t pid);     // 0 if it is gone
 // Their flags, as of fcntl(): O_NONBLOCK and so on. Without the standard streams'.
 std::vector<int> descriptor_flags(pid_t pid);
 double processor_seconds(pid_t pid);  // of all threads together

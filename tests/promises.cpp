@@ -6,6 +6,7 @@
 #include "parallel.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <random>
 #include <sstream>
@@ -116,6 +117,33 @@ bool port_closes(const Server& server) {
 
 std::string signal_name(int signal) {
   return signal == SIGINT ? "SIGINT" : signal == SIGTERM ? "SIGTERM" : "SIGHUP";
+}
+
+// Judges; whatever goes wrong in it is a broken promise, with the reason.
+template <typename Judge>
+Judgement guarded(Judge judge) {
+  try {
+    return judge();
+  } catch (const std::exception& error) {
+    return broken(error.what());
+  }
+}
+
+// The first that is not kept, or both as one. Both at once, as they only wait; one after the other
+// if the server cannot have two ports.
+template <typename First, typename Second>
+Judgement both(const Subject& subject, First judge_first, Second judge_second) {
+  Judgement first;
+  Judgement second;
+  in_parallel(2, subject.knows("{port}") ? 2 : 1, [&](std::size_t i) {
+    if (i == 0)
+      first = guarded(judge_first);
+    else
+      second = guarded(judge_second);
+  });
+  if (first.verdict != Verdict::kept) return first;
+  if (second.verdict != Verdict::kept) return second;
+  return kept(first.evidence + "; " + second.evidence);
 }
 
 // --- 1
@@ -246,7 +274,13 @@ Judgement all_workers_busy(const Subject& subject) {
 // --- 3
 // ---------------------------------------------------------------------------------------------
 
-Judgement few_threads(const Subject& subject) {
+// How many slow requests the server takes at the same time, up to as many as it has workers.
+std::size_t taken_together(const Server& server, std::size_t workers) {
+  const std::vector<Client> slow = start_slow(server, workers);
+  return count_read(server, slow);
+}
+
+Judgement bounded_threads(const Subject& subject) {
   constexpr std::size_t crowd = 200;
   Server server(subject);
   const std::vector<Client> clients = connect_many(server, crowd);
@@ -257,6 +291,26 @@ Judgement few_threads(const Subject& subject) {
   const std::string evidence =
       to_string(threads) + (threads == 1 ? " thread" : " threads") + " for 200 clients";
   return threads >= subject.workers + crowd / 2 ? broken(evidence) : kept(evidence);
+}
+
+// A worker that takes a wake-up for a job ends, sooner or later, and nobody notices.
+Judgement keeps_its_workers(const Subject& subject) {
+  constexpr std::size_t storm = 3000;
+  const std::size_t before = taken_together(Server(subject, {.sleep = 1s}), subject.workers);
+  Server server(subject, {.sleep = 1s});
+  std::atomic<std::size_t> answered = 0;
+  in_parallel(storm, 8, [&](std::size_t) { answered += ask(server.port(), "/").is_ok(); });
+  if (answered != storm) return broken(n_of_m(answered, storm) + " requests in a storm answered");
+  const std::size_t after = taken_together(server, subject.workers);
+  const std::string evidence =
+      "takes " + to_string(after) + " requests together after a storm of " + to_string(storm);
+  return after < before ? broken(evidence + ", " + to_string(before) + " before") : kept(evidence);
+}
+
+Judgement few_threads(const Subject& subject) {
+  return both(
+      subject, [&] { return bounded_threads(subject); },
+      [&] { return keeps_its_workers(subject); });
 }
 
 // --- 4, 5
@@ -279,33 +333,6 @@ Judgement finishes(const Subject& subject, std::size_t queued, int signal) {
   const std::string evidence = signal_name(signal) + ": " + n_of_m(answered, clients.size()) +
                                " answered, " + ending(server);
   return answered == clients.size() && exit && exit->with(0) ? kept(evidence) : broken(evidence);
-}
-
-// Judges; whatever goes wrong in it is a broken promise, with the reason.
-template <typename Judge>
-Judgement guarded(Judge judge) {
-  try {
-    return judge();
-  } catch (const std::exception& error) {
-    return broken(error.what());
-  }
-}
-
-// The first that is not kept, or both as one. Both at once, as they only wait; one after the other
-// if the server cannot have two ports.
-template <typename First, typename Second>
-Judgement both(const Subject& subject, First judge_first, Second judge_second) {
-  Judgement first;
-  Judgement second;
-  in_parallel(2, subject.knows("{port}") ? 2 : 1, [&](std::size_t i) {
-    if (i == 0)
-      first = guarded(judge_first);
-    else
-      second = guarded(judge_second);
-  });
-  if (first.verdict != Verdict::kept) return first;
-  if (second.verdict != Verdict::kept) return second;
-  return kept(first.evidence + "; " + second.evidence);
 }
 
 Judgement finishes_running(const Subject& subject) {

@@ -20,7 +20,9 @@
 #include <termios.h>
 #include <vector>
 
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -87,6 +89,17 @@ void check_deadline(int stage) {
   CHECK(date(ask(server.port(), "/")) != first_date);  // a thread keeps it, but not for long
 }
 
+// 0 if somebody listens there.
+int connect_error(const char* address, std::uint16_t port) {
+  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(port);
+  REQUIRE(::inet_pton(AF_INET, address, &to.sin_addr) == 1);
+  return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) == 0 ? 0
+                                                                                         : errno;
+}
+
 // Promise 15 has a test of its own: it cannot be judged everywhere.
 constexpr int process_one = 15;
 
@@ -146,6 +159,9 @@ void check_start(int stage) {
   const std::string port = std::to_string(server.port());
   REQUIRE(server.wait_for_out("\n"));
   CHECK(server.out() == "Listening on http://127.0.0.1:" + port + "\n");
+
+  // To the whole world it would listen on every address of this machine, of which this is one.
+  CHECK(connect_error("127.0.0.2", server.port()) == ECONNREFUSED);
 
   Process second({binary(stage), "--port", port});
   check_fails(stage, second, "cannot listen on 127.0.0.1:" + port + ": Address already in use");
@@ -365,7 +381,7 @@ TEST_SUITE("stage4") {
   TEST_CASE("the log of a stop is the chapter's, in its order") {
     Subject subject = stage_subject(4);
     subject.workers = 1;
-    Server server(subject);
+    Server server(subject, {.sleep = 1500ms});  // still asleep when the pool is told
     Client client(server.port(), request("/sleep"));
     REQUIRE(server.wait_for_out("got a job"));
     server.send(SIGINT);
@@ -625,11 +641,45 @@ TEST_SUITE("stage4") {
     CHECK(server.err() == "Gave up: 0 running, 0 waiting.\n");
   }
 
+  TEST_CASE("out of memory it waits for some, and nobody is lost") {
+    const std::size_t count = allow_clients(1400);
+    Server server(stage_subject(4), {.sleep = 300ms});
+    CHECK(ask(server.port(), "/").is_ok());
+    std::vector<Client> clients;
+    while (clients.size() < 8)
+      clients.emplace_back(server.port(), request("/sleep"));
+    REQUIRE(server.wait_for_out("got a job", 5));
+    const rlim_t size = memory_size(server.pid());
+    const rlimit limit{size, size};
+    REQUIRE(::prlimit(server.pid(), RLIMIT_AS, &limit, nullptr) == 0);
+    while (clients.size() < count)
+      clients.emplace_back(server.port(), request("/"));
+    server.send(SIGTERM);
+    for (Client& client : clients)
+      CHECK(client.read().is_ok());
+    CHECK(run(server).with(0));
+    CHECK(server.err().empty());
+  }
+
+  TEST_CASE("a body is read on a stack of 64 KiB, too") {
+    Subject subject = stage_subject(4);
+    subject.command.insert(subject.command.begin(),
+                           {"sh", "-c", "ulimit -s 64 && exec \"$@\"", "sh"});
+    Server server(subject);
+    Client client(server.port(), request("/", "POST", "Content-Length: 5\r\n") + "hello");
+    const Answer answer = client.read();
+    CHECK(answer.is_whole());
+    CHECK(answer.status() == 404);
+    server.send(SIGTERM);
+    CHECK(run(server).with(0));
+  }
+
   TEST_CASE("threads that cannot be started are a reason, and no hang") {
     Process process({binary(4), "--port", "0", "--workers", "1000"},
                     {.max_memory = std::size_t{1} << 30});
     CHECK(run(process).with(1));
     CHECK(process.err().starts_with("stage4: cannot start worker "));
+    CHECK(process.out().find("Listening") == std::string::npos);
   }
 #endif
 }
