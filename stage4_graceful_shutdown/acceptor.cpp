@@ -49,20 +49,23 @@ void wait_for_memory() {
   std::this_thread::sleep_for(pause_time);
 }
 
-// The row of a connection to `port` in /proc/net/tcp has this in it, from the second column on.
-std::array<char, 32> local_address(std::uint16_t port) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), " %08X:%04X ", htonl(INADDR_LOOPBACK), port);
+// How /proc/net/tcp shows 127.0.0.1:`port`: "0100007F:1EC6 ", the address as its bytes lie in
+// memory.
+std::array<char, 16> local_address(std::uint16_t port) {
+  std::array<char, 16> text{};
+  std::snprintf(text.data(), text.size(), "%08X:%04X ", htonl(INADDR_LOOPBACK), port);
   return text;
 }
 
-// Is one of these rows that of a handshake? Its state comes after the client's address, and 03 is
-// SYN_RECV.
+// A row is "  12: 0100007F:1EC6 0100007F:8A3C 03 ...": our address, the client's, and the state, of
+// which 03 is SYN_RECV (proc(5)).
 bool has_handshake(std::string_view rows, std::string_view address) {
-  constexpr std::size_t client_address = std::string_view("7F000001:0000 ").size();
-  for (std::size_t at = rows.find(address); at != std::string_view::npos;
-       at = rows.find(address, at + 1)) {
-    if (rows.substr(at + address.size() + client_address).starts_with("03")) return true;
+  constexpr std::size_t state_at = 2 * std::string_view("0100007F:1EC6 ").size() - 1;
+  while (!rows.empty()) {
+    std::string_view row = rows.substr(0, rows.find('\n'));
+    rows.remove_prefix(std::min(row.size() + 1, rows.size()));
+    row.remove_prefix(std::min(row.find(':') + 2, row.size()));
+    if (row.starts_with(address) && row.find(" 03 ") == state_at) return true;
   }
   return false;
 }

@@ -37,7 +37,7 @@ class Acceptor {
   const GracePeriod& grace_;
   const std::function<void()> rest_;
   const FileDescriptor table_;  // of the kernel's connections; opened while there are descriptors
-  const std::array<char, 32> address_;  // ours, as the table has it
+  const std::array<char, 16> address_;  // ours, as the table has it
   bool refusing_ = false;
   Clock::time_point accept_until_;  // once it is refusing
 };

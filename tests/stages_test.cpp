@@ -431,6 +431,11 @@ TEST_SUITE("stage4") {
 
   TEST_CASE("log lines that nobody reads are dropped, and the next one says how many") {
     const Pipe log = make_stuck_pipe(4096);
+    // Whoever else writes to it may have made it non-blocking.
+    SUBCASE("into a pipe") {}
+    SUBCASE("into a non-blocking pipe") {
+      REQUIRE(::fcntl(log.write_end.get(), F_SETFL, O_NONBLOCK) == 0);
+    }
     const FileDescriptor filling = reopen(log.write_end);
     Server server(stage_subject(4), {}, {.out = log.write_end.get()});
     const std::string first =
@@ -451,6 +456,17 @@ TEST_SUITE("stage4") {
     CHECK(run(server).with(0));
     // With the line "Shutting down." itself it is two, and there will be no next line.
     CHECK(server.err() == "Log lines dropped, since nobody read stdout: 2.\n");
+  }
+
+  TEST_CASE("whatever a parent has ignored or closed, it serves and stops") {
+    Subject subject = stage_subject(4);
+    subject.command.insert(
+        subject.command.begin(),
+        {"sh", "-c", "trap '' INT TERM CHLD PIPE ALRM; exec \"$@\" <&- 2>&-", "sh"});
+    Server server(subject);
+    CHECK(ask(server.port(), "/").is_ok());
+    server.send(SIGINT);
+    CHECK(run(server).with(0));
   }
 
   TEST_CASE("a terminal that nobody reads, or that Ctrl-S has stopped, is no reason to wait") {
