@@ -248,11 +248,11 @@ TEST_SUITE("demo") {
   }
 
   TEST_CASE("the Ctrl-C, played") {
-    check_ctrl_c(play({.sleep = 1200ms, .at = 800ms}));
+    check_ctrl_c(play({.sleep = 1200ms, .at = 0ms}));  // as soon as all are there
   }
 
   TEST_CASE("the rude client, played") {
-    check_rude_client(play({.plot = Plot::rude_client, .sleep = 1500ms, .at = 600ms}));
+    check_rude_client(play({.plot = Plot::rude_client, .sleep = 2000ms, .at = 300ms}));
   }
 
   TEST_CASE("a stage that does not behave is told, and the exit status says so") {

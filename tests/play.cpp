@@ -33,6 +33,13 @@ std::size_t count_of(const std::string& text, const std::string& what) {
   return count;
 }
 
+// How long nothing has changed, where nothing will.
+constexpr Time settling = 50ms;
+
+bool is_served(const ClientRecord& client) {
+  return client.end || client.changes.back().to == State::served;
+}
+
 // What the kernel says of a connection, and the server has not ended.
 State state_of(const Peer& peer) {
   if (!peer.accepted) return State::in_kernel;
@@ -95,15 +102,25 @@ void Play::start_clients() {
   }
 }
 
-// The reset is to come while the answer is being made.
+// Not before `at`, nor before the clients are where they will be for a while: the Ctrl-C is to find
+// every connection made, the reset its answer being made.
 bool Play::is_due() const {
   const Scene& scene = recording_.scene;
   if (now() < scene.at) return false;
-  return scene.plot == Plot::ctrl_c || now() > scene.at + patience ||
-         std::ranges::all_of(recording_.servers, [](const ServerRecord& server) {
-           const ClientRecord& rude = server.clients.front();
-           return rude.end || rude.changes.back().to == State::served;
+  return now() > scene.at + patience ||
+         std::ranges::all_of(recording_.servers, [&](const ServerRecord& server) {
+           return scene.plot == Plot::ctrl_c ? is_settled(server)
+                                             : is_served(server.clients.front());
          });
+}
+
+bool Play::is_settled(const ServerRecord& server) const {
+  const auto clients = std::span(server.clients).first(recording_.scene.clients);
+  return std::ranges::all_of(clients, [&](const ClientRecord& client) {
+    if (client.end) return true;
+    return !client.changes.empty() && client.changes.back().to != State::connecting &&
+           client.changes.back().at + settling < now();
+  });
 }
 
 void Play::let_it_happen() {

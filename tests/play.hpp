@@ -38,6 +38,7 @@ class Play {
   std::optional<Time> start_of(std::size_t client) const;
   void start_clients();
   bool is_due() const;
+  bool is_settled(const ServerRecord& server) const;
   void let_it_happen();
   void wait_for_clients();
   void look();

@@ -55,9 +55,12 @@ std::chrono::microseconds duration(const timeval& time) {
 }
 
 // Between fork and exec: only calls that are safe there. Returns if exec fails.
-void become(char* const* argv, const Launch& launch, int out, int err) {
+void become(char* const* argv, const Launch& launch, pid_t parent, int out, int err) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // If we were killed before that, nobody will kill it. (In a namespace of its own it sees no
+  // parent.)
+  if (launch.namespaces == 0 && ::getppid() != parent) ::_exit(127);
   for (int signal = 1; signal < NSIG; ++signal)
     ::signal(signal, SIG_DFL);
   sigset_t blocked;
@@ -102,13 +105,14 @@ Process::Process(const std::vector<std::string>& command, const Launch& launch)
   const FileDescriptor failure_out(failure[0]);
   FileDescriptor failure_in(failure[1]);
 
+  const pid_t parent = ::getpid();
   // The system call does what fork() does, and takes namespaces.
   pid_ = launch.namespaces == 0
              ? ::fork()
              : static_cast<pid_t>(::syscall(SYS_clone, launch.namespaces | SIGCHLD, 0, 0, 0, 0));
   if (pid_ == -1) fail("cannot fork");
   if (pid_ == 0) {
-    become(argv.data(), launch, launch.out == -1 ? out_.get() : launch.out, err_.get());
+    become(argv.data(), launch, parent, launch.out == -1 ? out_.get() : launch.out, err_.get());
     const int error = errno;
     const ssize_t ignored = ::write(failure_in.get(), &error, sizeof error);
     ::_exit(ignored == 0 ? 126 : 127);

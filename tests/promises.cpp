@@ -602,7 +602,7 @@ Judgement as_process_one(const Subject& subject) {
       std::vector<Client> slow = start_slow(server, 1);
       server.send(SIGTERM);
       const bool answered = slow.at(0).read().is_ok();
-      const std::optional<Exit> exit = server.wait_for_exit(1s);
+      const std::optional<Exit> exit = server.wait_for_exit(at_once);
       if (!exit) return broken("SIGTERM is ignored");
       const std::string evidence = std::string(answered ? "answered, " : "cut, ") + ending(server);
       return answered && exit->with(0) ? kept(evidence) : broken(evidence);
