@@ -38,7 +38,8 @@ Clock::rep set_once(Moment& moment, Clock::rep now) noexcept {
 void trip_at(Clock::rep now) noexcept {
   set_once(tripped_at, now);
   // The pipe does not wait: once it is full, everyone has been told long ago.
-  [[maybe_unused]] const ssize_t count = ::write(stop_pipe[1], "!", 1);
+  while (::write(stop_pipe[1], "!", 1) == -1 && errno == EINTR) {
+  }
 }
 
 Clock::rep now() noexcept {

@@ -117,7 +117,7 @@ std::string text_growth(const std::vector<std::string>& columns, const Growth& g
     });
   }
   if (growth.at.size() < 2) return text;
-  const Series& before = growth.at.end()[-2];
+  const Series& before = growth.at[growth.at.size() - 2];
   return text + add("last step", [&](std::size_t i) {
            return times(growth.at.back().median(i) / before.median(i));
          });

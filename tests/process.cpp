@@ -61,8 +61,11 @@ void become(char* const* argv, const Launch& launch, pid_t parent, int out, int 
   // If we were killed before that, nobody will kill it. (In a namespace of its own it sees no
   // parent.)
   if (launch.namespaces == 0 && ::getppid() != parent) ::_exit(127);
-  for (int signal = 1; signal < NSIG; ++signal)
-    ::signal(signal, SIG_DFL);
+  for (int signal = 1; signal < NSIG; ++signal) {
+    // Handlers go with exec; this is for what is ignored, which abort() does not heed. And for
+    // SIGABRT glibc 2.41 takes a lock, which a child of clone() may have inherited locked.
+    if (signal != SIGABRT) ::signal(signal, SIG_DFL);
+  }
   sigset_t blocked;
   launch.signals_blocked ? ::sigfillset(&blocked) : ::sigemptyset(&blocked);
   ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
