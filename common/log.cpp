@@ -36,24 +36,25 @@ ssize_t write_some(int fd, std::string_view text) noexcept {
   return count;
 }
 
-// A file, or /dev/null, never makes a writer wait.
-bool can_wait(int fd) noexcept {
-  struct stat file{};
-  return ::fstat(fd, &file) == -1 || S_ISFIFO(file.st_mode) || S_ISSOCK(file.st_mode) ||
-         ::isatty(fd) == 1;
-}
-
 // For a pipe: at least PIPE_BUF bytes can be written without waiting (POSIX). O_NONBLOCK would do
 // as well, but it belongs to the open file, and so to everybody else who writes to this terminal.
 bool has_room(int fd) noexcept {
-  static const bool out_can_wait = can_wait(STDOUT_FILENO);
-  if (fd == STDOUT_FILENO && !out_can_wait) return true;
   pollfd output{.fd = fd, .events = POLLOUT, .revents = 0};
   int count = 0;
   do
     count = ::poll(&output, 1, 0);
   while (count == -1 && errno == EINTR);
   return count == 1;
+}
+
+// A file, or /dev/null, never makes a writer wait, so there the threads need no turns either.
+bool stdout_can_wait() noexcept {
+  static const bool answer = [] {
+    struct stat file{};
+    return ::fstat(STDOUT_FILENO, &file) == -1 || S_ISFIFO(file.st_mode) ||
+           S_ISSOCK(file.st_mode) || ::isatty(STDOUT_FILENO) == 1;
+  }();
+  return answer;
 }
 
 // Lines that are written together, by one write(2) of at most PIPE_BUF bytes, which a pipe takes
@@ -75,10 +76,10 @@ class Lines {
     add({"Log lines dropped, since nobody read stdout: ", Digits(count), "."});
   }
 
-  // Returns 0, or the errno; EAGAIN if it would have to wait.
-  int write(int fd) const noexcept {
+  // Returns 0, or the errno; EAGAIN if it would have to wait, where that can be.
+  int write(int fd, bool can_wait) const noexcept {
     for (std::string_view rest(text_.data(), size_); !rest.empty();) {
-      if (!has_room(fd)) return EAGAIN;
+      if (can_wait && !has_room(fd)) return EAGAIN;
       const ssize_t count = write_some(fd, rest);
       if (count == -1) return errno;
       rest.remove_prefix(static_cast<std::size_t>(count));
@@ -93,9 +94,10 @@ class Lines {
 
 // Returns 0, or the errno; EAGAIN if it would have to wait, also for the other threads.
 int write_in_turn(const Lines& lines, int fd) noexcept {
+  if (fd == STDOUT_FILENO && !stdout_can_wait()) return lines.write(fd, false);
   // By the system's clock, since ThreadSanitizer of GCC 12 does not know the other way to lock.
   const std::unique_lock turn(output, std::chrono::system_clock::now() + patience);
-  return turn ? lines.write(fd) : EAGAIN;
+  return turn ? lines.write(fd, true) : EAGAIN;
 }
 
 }  // namespace
@@ -117,7 +119,7 @@ void print_line(std::string_view line) {
 
 void log_line(Parts parts) noexcept {
   static std::atomic<bool> told = false;
-  const std::size_t before = dropped.exchange(0);
+  const std::size_t before = dropped == 0 ? 0 : dropped.exchange(0);
   Lines lines;
   if (before > 0) lines.add_dropped(before);
   lines.add(parts);

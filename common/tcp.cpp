@@ -73,7 +73,10 @@ bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline) {
                                {.fd = interrupt, .events = POLLIN, .revents = 0}}};
     const int timeout = static_cast<int>(std::min<std::int64_t>(left.count(), INT_MAX));
     if (::poll(fds.data(), fds.size(), timeout) == -1) {
-      if (errno != EINTR) throw_errno({"cannot wait"});
+      if (errno == ENOMEM || errno == EAGAIN)
+        ::poll(nullptr, 0, 10);  // the kernel has no memory, for a while
+      else if (errno != EINTR)
+        throw_errno({"cannot wait"});
       continue;
     }
     if (fds[0].revents != 0) return true;

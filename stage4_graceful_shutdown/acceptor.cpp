@@ -98,27 +98,33 @@ std::optional<TcpStream> Acceptor::next() {
   bool last_look = false;
   while (true) {
     if (!refusing_ && stop_signal::time()) refuse_new_connections();
-    try {
-      if (!somebody_is_there()) {
-        if (last_look) return std::nullopt;
-        last_look = !wait_for_somebody();
-        continue;
-      }
-      if (refusing_ && Clock::now() > accept_until_) {
-        throw std::runtime_error("gave up clients that were still in the accept queue");
-      }
-      if (std::optional<TcpStream> stream = listener_.try_accept()) return stream;
-    } catch (const std::system_error& error) {
-      if (!is_exhaustion(error.code())) throw;
+    if (refusing_ && Clock::now() > accept_until_) {
+      if (!somebody_is_there()) return std::nullopt;
+      throw std::runtime_error("gave up clients that were still in the accept queue");
     }
-    // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves
-    // gives one back. poll() would say at once that somebody is there, so it cannot do the waiting.
-    std::this_thread::sleep_for(pause_time);
+    if (std::optional<TcpStream> stream = try_accept()) return stream;
+    if (somebody_is_there()) {
+      // And cannot be had. Out of descriptors, most likely: a client that leaves gives one back.
+      // poll() says at once that somebody is there, so it cannot do the waiting.
+      std::this_thread::sleep_for(pause_time);
+    } else if (last_look) {
+      return std::nullopt;
+    } else {
+      last_look = !wait_for_somebody();
+    }
   }
 }
 
-// To be asked before accept(), since the kernel makes a socket before it finds that nobody is
-// there: that costs time, and, without a descriptor left, hides that the queue is empty.
+std::optional<TcpStream> Acceptor::try_accept() {
+  try {
+    return listener_.try_accept();
+  } catch (const std::system_error& error) {
+    if (!is_exhaustion(error.code())) throw;
+    return std::nullopt;
+  }
+}
+
+// accept() may fail for want of a descriptor although nobody is there: it makes the socket first.
 bool Acceptor::somebody_is_there() const {
   pollfd queue{.fd = listener_.fd(), .events = POLLIN, .revents = 0};
   return ::poll(&queue, 1, 0) == 1;

@@ -28,6 +28,7 @@ class Acceptor {
 
  private:
   std::optional<TcpStream> next();
+  std::optional<TcpStream> try_accept();
   bool somebody_is_there() const;
   bool wait_for_somebody();
   void refuse_new_connections();
