@@ -1,4 +1,4 @@
-// wrong_turns: stage 4 with one fault each, judged by the promises. Each must break exactly what it
+// wrong_turns: stage 4 with one bug each, judged by the promises. Each must break exactly what it
 // is known to break, in the way it is known to.
 
 #include "cli.hpp"
@@ -63,7 +63,7 @@ std::span<const WrongTurn> wrong_turns() {
        "++ accepts the next connection",
        {{{12}, "the port is open after two connections"}}},
       {"flag_before_accept",
-       "a flag is looked at before accept(), which waits",
+       "a flag is checked before the wait for a client",
        {{{11}, "on an idle server, start ...: still running"},
         {{4}, "4 of 4 answered, still running"},
         {{5}, "10 of 10 answered, still running"},
@@ -78,7 +78,7 @@ std::span<const WrongTurn> wrong_turns() {
         {{9, 10, 16}, "exit 0"},
         {{15}, "cut, exit 0"}}},
       {"listener_closed_first",
-       "the listener is closed before the kernel's queue is taken",
+       "the listener is closed before the accept queue is empty",
        {{{6}, "of 50 answered, exit 0"},
         {{14}, "0 of 5 answered, exit 0"},
         {{16}, "lost of ...; exit 0"}}},
@@ -101,7 +101,7 @@ std::span<const WrongTurn> wrong_turns() {
         {{12}, "with a silent client: still running"},
         {{14}, "still running"}}},
       {"busy_without_descriptors",
-       "without descriptors, accept() is tried again at once",
+       "without descriptors, accept() is called again immediately",
        {{{14}, "spins while it has no descriptors"}}},
   };
   return all;
