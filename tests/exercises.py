@@ -303,7 +303,7 @@ def sigwait(build: Path) -> None:
 def thread_names(build: Path) -> None:
     names = {f"worker {id}" for id in range(4)}
     with Server(build, 3, "--workers", "4") as server:
-        # "Listening" comes before the pool.
+        # A thread may get to its name only after main() has printed "Listening".
         named = eventually(lambda: names <= set(server.threads()))
         require(named, f"The threads are named {', '.join(sorted(server.threads()))}.")
 
@@ -335,16 +335,78 @@ def growing_pool(build: Path) -> None:
 
 
 @exercise("4.2", "stage4")
-def hang_up(build: Path) -> None:
-    with Server(build, 4, "--sleep-ms", "500") as server:
-        client = server.ask("/sleep")
-        server.send(signal.SIGHUP)
-        answer = read(client)
-        ended = server.exit_status()
-        require(ended != -signal.SIGHUP, f"SIGHUP during a /sleep still kills it. The client got {answer[:15]!r}.")
-        require(status(answer) == 200, f"SIGHUP came during a /sleep, and its client got {answer[:15]!r}.")
-        require(ended is not None, "After SIGHUP it answers, but does not end.")
-        require(ended == 0, f"After SIGHUP it answers, but its exit status is {ended}, not 0.")
+def give_notice(build: Path) -> None:
+    def idle(*flags: str) -> float:
+        with Server(build, 4, *flags) as server:
+            start = time.monotonic()
+            server.send(signal.SIGTERM)
+            ended = server.exit_status()
+            require(ended == 0, f"Idle, stopped by SIGTERM, with {flags}: its exit status is {ended}, not 0.")
+            return time.monotonic() - start
+
+    require(idle() < 1, "Without --notice-ms an idle server should stop immediately.")
+    took = idle("--notice-ms", "1500")
+    require(took > 1.45, f"With --notice-ms 1500 an idle server ends {took:.1f} s after the stop.")
+    require(took < 2.5, f"With --notice-ms 1500 an idle server takes {took:.1f} s to stop.")
+
+    def say(client: socket.socket) -> str:
+        with contextlib.suppress(OSError):  # it has been closed
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        return read(client)
+
+    with Server(build, 4, "--notice-ms", "2000", "--sleep-ms", "4000") as server:
+        running = server.ask("/sleep")
+        eventually(lambda: server.has_read(running))
+        server.send(signal.SIGTERM)
+        start = time.monotonic()
+
+        def wait_until(after_stop: float) -> None:
+            time.sleep(max(0.0, start + after_stop - time.monotonic()))
+
+        wait_until(0.5)
+        try:
+            require(status(server.get("/")) == 200, "A request 0.5 s into a notice of 2 s is not answered.")
+            took = time.monotonic() - start
+            require(took < 1.4, f"A request 0.5 s into a notice of 2 s is answered only {took:.1f} s after the stop.")
+            wait_until(1.5)
+            slow, silent = server.connect(), server.connect()
+        except ConnectionRefusedError:
+            raise NotYet("It refuses a client before its notice of 2 s is over.") from None
+        wait_until(1.8)
+        answer = say(slow)
+        require(
+            status(answer) == 200,
+            f"A client that connects 1.5 s into a notice of 2 s, and asks 0.3 s later, gets {answer[:15]!r}.",
+        )
+        wait_until(2.4)
+        try:
+            late = status(server.get("/"))
+            raise NotYet(f"A client 0.4 s after a notice of 2 s is not refused. Its answer's status is {late}.")
+        except ConnectionRefusedError:
+            pass
+        read(silent, limit=9)
+        took = time.monotonic() - start
+        require(took > 1.9, f"A client that is silent from 1.5 s on is closed {took:.1f} s after the stop.")
+        require(took < 3.8, f"A silent client holds its worker until {took:.1f} s after the stop, with a notice of 2 s.")
+        require(status(read(running)) == 200, "A /sleep that ran at the stop, and took longer than the notice, is cut.")
+        require(server.exit_status() == 0, "After a notice it answers all, but does not exit with 0.")
+
+    with Server(build, 4, "--notice-ms", "1500", "--grace-ms", "2500", "--sleep-ms", "9000") as server:
+        running = server.ask("/sleep")
+        eventually(lambda: server.has_read(running))
+        start = time.monotonic()
+        server.send(signal.SIGTERM)
+        ended = server.exit_status(3.5)
+        took = time.monotonic() - start
+        require(ended == 1, f"--grace-ms 2500 should count from the stop. {took:.1f} s after it: exit status {ended}.")
+        require(took > 2.4, f"With --grace-ms 2500 it gives up {took:.1f} s after the stop.")
+
+    with Server(build, 4, "--notice-ms", "9000") as server:
+        server.send(signal.SIGINT)
+        time.sleep(0.6)
+        server.send(signal.SIGINT)
+        ended = server.exit_status(3)
+        require(ended == 130, f"A second Ctrl-C, 0.6 s into a notice: the exit status is {ended}, not 130.")
 
 
 @exercise("4.3", "stage4")
