@@ -67,7 +67,6 @@ std::span<const WrongTurn> wrong_turns() {
        {{{11}, "on an idle server, start ...: still running"},
         {{4}, "4 of 4 answered, still running"},
         {{5}, "10 of 10 answered, still running"},
-        {{7}, "the port stays open"},
         {{8}, "still running"},
         {{10}, "a first Ctrl-C does not stop it"},
         {{15}, "SIGTERM is ignored"}}},
