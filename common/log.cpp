@@ -11,6 +11,7 @@
 #include <mutex>
 #include <string>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,10 +20,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// One line at a time, on stdout and stderr together: they may be the same pipe, and the room that
-// poll() has seen must still be there for write(). No thread holds it while it waits, unless
-// another process fills the pipe in that very moment; then the other threads drop their lines.
-std::timed_mutex output;
+// How to write to stdout or stderr.
+struct Output {
+  int fd;
+  bool never_waits = false;
+  bool broken_off = false;  // in the middle of a line; guarded by `turns`
+};
+std::array<Output, 3> outputs{{{STDIN_FILENO}, {STDOUT_FILENO}, {STDERR_FILENO}}};
+
+// One line at a time, on stdout and stderr together: they may be the same pipe. Where a write may
+// wait after all (see has_room()), the other threads drop their lines and go on.
+std::timed_mutex turns;
 constexpr auto patience = 100ms;
 
 std::atomic<std::size_t> dropped = 0;  // log lines, of which nobody has been told yet
@@ -36,8 +44,8 @@ ssize_t write_some(int fd, std::string_view text) noexcept {
   return count;
 }
 
-// For a pipe: at least PIPE_BUF bytes can be written without waiting (POSIX). O_NONBLOCK would do
-// as well, but it belongs to the open file, and so to everybody else who writes to this terminal.
+// For what cannot be opened once more. A pipe that has room takes PIPE_BUF bytes without waiting
+// (POSIX), unless another process is faster; a terminal takes perhaps a part of a line.
 bool has_room(int fd) noexcept {
   pollfd output{.fd = fd, .events = POLLOUT, .revents = 0};
   int count = 0;
@@ -45,16 +53,6 @@ bool has_room(int fd) noexcept {
     count = ::poll(&output, 1, 0);
   while (count == -1 && errno == EINTR);
   return count == 1;
-}
-
-// A file, or /dev/null, never makes a writer wait, so there the threads need no turns either.
-bool stdout_can_wait() noexcept {
-  static const bool answer = [] {
-    struct stat file{};
-    return ::fstat(STDOUT_FILENO, &file) == -1 || S_ISFIFO(file.st_mode) ||
-           S_ISSOCK(file.st_mode) || ::isatty(STDOUT_FILENO) == 1;
-  }();
-  return answer;
 }
 
 // Lines that are written together, by one write(2) of at most PIPE_BUF bytes, which a pipe takes
@@ -76,13 +74,14 @@ class Lines {
     add({"Log lines dropped, since nobody read stdout: ", Digits(count), "."});
   }
 
-  // Returns 0, or the errno; EAGAIN if it would have to wait, where that can be.
-  int write(int fd, bool can_wait) const noexcept {
+  // Returns 0, or the errno; EAGAIN if it would have to wait.
+  int write(Output& out) const noexcept {
     for (std::string_view rest(text_.data(), size_); !rest.empty();) {
-      if (can_wait && !has_room(fd)) return EAGAIN;
-      const ssize_t count = write_some(fd, rest);
+      if (!out.never_waits && !has_room(out.fd)) return EAGAIN;
+      const ssize_t count = write_some(out.fd, rest);
       if (count == -1) return errno;
       rest.remove_prefix(static_cast<std::size_t>(count));
+      out.broken_off = !rest.empty();
     }
     return 0;
   }
@@ -94,25 +93,51 @@ class Lines {
 
 // Returns 0, or the errno; EAGAIN if it would have to wait, also for the other threads.
 int write_in_turn(const Lines& lines, int fd) noexcept {
-  if (fd == STDOUT_FILENO && !stdout_can_wait()) return lines.write(fd, false);
+  Output& out = outputs[static_cast<std::size_t>(fd)];
   // By the system's clock, since ThreadSanitizer of GCC 12 does not know the other way to lock.
-  const std::unique_lock turn(output, std::chrono::system_clock::now() + patience);
-  return turn ? lines.write(fd, true) : EAGAIN;
+  std::unique_lock turn(turns, std::defer_lock);
+  if (out.fd != fd || !out.never_waits) {  // a file needs no turns
+    if (!turn.try_lock_until(std::chrono::system_clock::now() + patience)) return EAGAIN;
+    if (out.broken_off && write_some(out.fd, "\n") == -1) return errno;
+  }
+  return lines.write(out);
 }
 
 }  // namespace
 
-void print_line(std::string_view line) {
+// O_NONBLOCK belongs to the open file, and so to everybody else who writes to this terminal or
+// pipe. So it is opened once more, for us alone. (Not a file: that would begin at its start again;
+// it never makes a writer wait, nor does /dev/null.)
+void prepare_log() noexcept {
+  constexpr std::array paths{"/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"};
+  for (const std::size_t fd : {1, 2}) {
+    struct stat file{};
+    Output& out = outputs[fd];
+    if (::fstat(out.fd, &file) == -1) continue;
+    const bool terminal = ::isatty(out.fd) == 1;
+    out.never_waits = S_ISREG(file.st_mode) || (S_ISCHR(file.st_mode) && !terminal);
+    if (!terminal && !S_ISFIFO(file.st_mode)) continue;
+    const int own = ::open(paths[fd], O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (own != -1) out = {own, true};  // else it is another user's, as after `su`
+  }
+}
+
+void print_line(std::string_view line, int interrupt) {
   const std::string text = std::string(line) + '\n';
+  const Output out = outputs[STDOUT_FILENO];
   for (std::string_view rest = text; !rest.empty();) {
-    const ssize_t count = write_some(STDOUT_FILENO, rest);
+    const bool now = out.never_waits || has_room(out.fd);
+    errno = EAGAIN;
+    const ssize_t count = now ? write_some(out.fd, rest) : -1;
     if (count >= 0) {
       rest.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno != EAGAIN) {  // whoever shares it with us may have made it non-blocking
+    } else if (errno != EAGAIN) {
       throw_errno({"cannot write to stdout"});
     } else {
-      pollfd out{.fd = STDOUT_FILENO, .events = POLLOUT, .revents = 0};
-      if (::poll(&out, 1, -1) == -1 && errno != EINTR) throw_errno({"cannot wait"});
+      std::array<pollfd, 2> fds{{{.fd = out.fd, .events = POLLOUT, .revents = 0},
+                                 {.fd = interrupt, .events = POLLIN, .revents = 0}}};
+      if (::poll(fds.data(), fds.size(), -1) == -1 && errno != EINTR) throw_errno({"cannot wait"});
+      if (fds[0].revents == 0 && fds[1].revents != 0) return;
     }
   }
 }
@@ -124,8 +149,9 @@ void log_line(Parts parts) noexcept {
   if (before > 0) lines.add_dropped(before);
   lines.add(parts);
   const int error = write_in_turn(lines, STDOUT_FILENO);
+  if (error != 0) dropped += before;
   if (error == EAGAIN) {
-    dropped += before + 1;
+    ++dropped;
   } else if (error != 0 && !told.exchange(true)) {
     warn_line({"cannot write to stdout: ", std::strerror(error), ". Log lines are lost."});
   }

@@ -9,8 +9,12 @@
 // Each line is written immediately and whole, so that the lines of several threads never mix and
 // none waits in a buffer: a program ended by a signal flushes nothing.
 
-// To stdout: Rust's println!. Waits until it can be written. Throws std::system_error if it cannot.
-void print_line(std::string_view line);
+// To stdout: Rust's println!. Waits until it can be written; if `interrupt` can be read first, the
+// line is left out. Throws std::system_error if it cannot be written.
+void print_line(std::string_view line, int interrupt = -1);
+
+// Before any thread starts: finds ways to write to stdout and stderr that do not wait.
+void prepare_log() noexcept;
 
 // The parts of a line. They are joined without memory from the heap, so a server that has none left
 // can still say so.

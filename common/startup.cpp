@@ -1,6 +1,7 @@
 #include "startup.hpp"
 
 #include "error.hpp"
+#include "log.hpp"
 
 #include <csignal>
 
@@ -8,11 +9,14 @@
 #include <unistd.h>
 
 void prepare_process() {
-  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) throw_errno({"cannot ignore SIGPIPE"});
+  for (const int signal : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(signal, SIG_IGN) == SIG_ERR) throw_errno({"cannot ignore a signal"});
+  }
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (::fcntl(fd, F_GETFD) != -1) continue;
     // open(2) takes the lowest number that is free, which is this one. For reading only: writing to
     // a stdout that was closed is still an error.
     if (::open("/dev/null", O_RDONLY) == -1) throw_errno({"cannot open /dev/null"});
   }
+  prepare_log();
 }

@@ -47,6 +47,14 @@ bool is_of_the_listener(int error) {
   return std::ranges::find(errors, error) != errors.end();
 }
 
+// The kernel has no memory for a call: that passes, and is no client's fault. True after a pause.
+bool is_shortage(int error) noexcept {
+  const bool shortage = error == ENOMEM || error == ENOBUFS;
+  if (shortage) ::poll(nullptr, 0, 10);
+  errno = error;
+  return shortage;
+}
+
 }  // namespace
 
 FileDescriptor::~FileDescriptor() {
@@ -73,10 +81,8 @@ bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline) {
                                {.fd = interrupt, .events = POLLIN, .revents = 0}}};
     const int timeout = static_cast<int>(std::min<std::int64_t>(left.count(), INT_MAX));
     if (::poll(fds.data(), fds.size(), timeout) == -1) {
-      if (errno == ENOMEM || errno == EAGAIN)
-        ::poll(nullptr, 0, 10);  // the kernel has no memory, for a while
-      else if (errno != EINTR)
-        throw_errno({"cannot wait"});
+      // EAGAIN is what POSIX calls a shortage here.
+      if (!is_shortage(errno) && errno != EAGAIN && errno != EINTR) throw_errno({"cannot wait"});
       continue;
     }
     if (fds[0].revents != 0) return true;
@@ -89,7 +95,7 @@ std::optional<std::size_t> TcpStream::try_read(std::span<char> buffer) noexcept 
     const ssize_t count = ::recv(fd(), buffer.data(), buffer.size(), 0);
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
-    if (errno != EINTR) return 0;
+    if (!is_shortage(errno) && errno != EINTR) return 0;
   }
 }
 
@@ -101,7 +107,7 @@ void TcpStream::write_all(std::string_view bytes) {
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       pollfd writable{.fd = fd(), .events = POLLOUT, .revents = 0};
       if (::poll(&writable, 1, -1) == -1 && errno != EINTR) throw_errno({"cannot wait"});
-    } else if (errno != EINTR) {
+    } else if (!is_shortage(errno) && errno != EINTR) {
       throw_errno({"cannot send"});
     }
   }

@@ -5,6 +5,7 @@
 #include "thread.hpp"
 
 #include <algorithm>
+#include <csignal>
 
 #include <unistd.h>
 
@@ -15,6 +16,20 @@ namespace {
 Clock::time_point after_stop(std::chrono::milliseconds time) noexcept {
   const auto stop = stop_signal::time();
   return stop ? *stop + time : Clock::time_point::max();
+}
+
+[[noreturn]] void give_up(int running, int waiting) noexcept {
+  // Should the line make us wait after all, this ends it; also as process 1, or with SIGALRM
+  // blocked.
+  sigset_t alarm;
+  sigemptyset(&alarm);  // macros on macOS, so without ::
+  sigaddset(&alarm, SIGALRM);
+  std::signal(SIGALRM, [](int) { ::_exit(1); });
+  ::pthread_sigmask(SIG_UNBLOCK, &alarm, nullptr);
+  ::alarm(1);
+  warn_line({"Gave up: ", Digits(static_cast<std::size_t>(running)), " running, ",
+             Digits(static_cast<std::size_t>(waiting)), " waiting."});
+  ::_exit(1);  // exit() would destroy what the other threads still use
 }
 
 }  // namespace
@@ -40,12 +55,10 @@ Clock::time_point GracePeriod::last_call() const noexcept {
   return after_stop(std::min<std::chrono::milliseconds>(1s, limit_ * 3 / 4));
 }
 
-Wait GracePeriod::until_last_call() const {
-  return [this](int fd, Clock::time_point deadline) {
-    if (stop_signal::wait_readable(fd, deadline)) return true;
-    // Either the deadline has passed, or the stop has come, which may bring it nearer.
-    return wait_readable(fd, std::min(deadline, last_call()));
-  };
+bool GracePeriod::wait_until_last_call(int fd, Clock::time_point deadline) const {
+  if (!stop_signal::time() && stop_signal::wait_readable(fd, deadline)) return true;
+  // Either the deadline has passed, or the stop has come, which may bring it nearer.
+  return wait_readable(fd, std::min(deadline, last_call()));
 }
 
 void GracePeriod::watch() noexcept {
@@ -54,15 +67,7 @@ void GracePeriod::watch() noexcept {
   const auto done = [this] { return done_; };
   if (done_changed_.wait_until(lock, end(), done)) return;
   // Where nobody is being served, main needs but a moment more, or it hangs.
-  const bool idle = requests_.running == 0 && requests_.waiting == 0;
+  const bool idle = running_ == 0 && waiting_ == 0;
   if (idle && done_changed_.wait_for(lock, 1s, done)) return;
-  give_up();
-}
-
-// It must not wait for anything, and warn_line() does not. exit() instead of _exit() would destroy
-// what the other threads still use.
-void GracePeriod::give_up() const noexcept {
-  warn_line({"Gave up: ", Digits(static_cast<std::size_t>(requests_.running)), " running, ",
-             Digits(static_cast<std::size_t>(requests_.waiting)), " waiting."});
-  ::_exit(1);
+  give_up(running_, waiting_);
 }

@@ -9,20 +9,52 @@
 #include <mutex>
 #include <thread>
 
-// How many requests there are.
-struct Requests {
-  std::atomic<int> waiting = 0;  // for a worker
-  std::atomic<int> running = 0;
+// How long a shutdown may take, counted from the stop. Ends the process with status 1 if it takes
+// longer. A thread of its own watches, so it does not matter which of the others hangs, or where.
+class GracePeriod {
+ public:
+  // Throws std::system_error if the thread cannot be started.
+  explicit GracePeriod(std::chrono::milliseconds limit);
+  // The shutdown is done.
+  ~GracePeriod();
+  GracePeriod(const GracePeriod&) = delete;
+
+  class Ticket;
+  Ticket admit();
+
+  // When it is over; before the stop, never.
+  Clock::time_point end() const noexcept;
+
+  // How long a client has after the stop to finish sending its request, and how long a handshake
+  // has to complete: a second, once for all of them, but never as long as the grace period.
+  Clock::time_point last_call() const noexcept;
+
+ private:
+  void watch() noexcept;
+  bool wait_until_last_call(int fd, Clock::time_point deadline) const;
+
+  const std::chrono::milliseconds limit_;
+  std::atomic<int> waiting_ = 0;  // requests, for a worker
+  std::atomic<int> running_ = 0;
+  std::mutex mutex_;
+  std::condition_variable done_changed_;
+  bool done_ = false;  // guarded by mutex_
+  std::thread thread_;
 };
 
 // One request, counted from when it is accepted until its job is destroyed, however that comes.
-class Ticket {
+class GracePeriod::Ticket {
  public:
-  explicit Ticket(Requests& requests)
-      : requests_(&requests), counted_(count_in(requests.waiting)) {}
+  explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}
 
-  // A worker turns to it.
-  void start() { counted_ = count_in(requests_->running); }
+  // A worker turns to it. Returns how to wait for its client: as wait_readable() does, but from the
+  // stop on only until the last call.
+  Wait start() {
+    counted_ = count_in(grace_->running_);
+    return [grace = grace_](int fd, Clock::time_point deadline) {
+      return grace->wait_until_last_call(fd, deadline);
+    };
+  }
 
  private:
   struct Uncount {
@@ -34,41 +66,10 @@ class Ticket {
     return Counted(&count);
   }
 
-  Requests* requests_;
+  GracePeriod* grace_;
   Counted counted_;
 };
 
-// How long a shutdown may take, counted from the stop. Ends the process with status 1 if it takes
-// longer. A thread of its own watches, so it does not matter which of the others hangs, or where.
-class GracePeriod {
- public:
-  // Throws std::system_error if the thread cannot be started.
-  explicit GracePeriod(std::chrono::milliseconds limit);
-  // The shutdown is done.
-  ~GracePeriod();
-  GracePeriod(const GracePeriod&) = delete;
-
-  Ticket admit() { return Ticket(requests_); }
-
-  // When it is over; before the stop, never.
-  Clock::time_point end() const noexcept;
-
-  // How long a client has after the stop to finish sending its request, and how long a handshake
-  // has to complete: a second, once for all of them, but never as long as the grace period.
-  Clock::time_point last_call() const noexcept;
-
-  // How a worker waits for a client: as wait_readable() does, but from the stop on only until the
-  // last call.
-  Wait until_last_call() const;
-
- private:
-  void watch() noexcept;
-  [[noreturn]] void give_up() const noexcept;
-
-  const std::chrono::milliseconds limit_;
-  Requests requests_;
-  std::mutex mutex_;
-  std::condition_variable done_changed_;
-  bool done_ = false;  // guarded by mutex_
-  std::thread thread_;
-};
+inline GracePeriod::Ticket GracePeriod::admit() {
+  return Ticket(*this);
+}

@@ -25,15 +25,14 @@ int main(int argc, char** argv) try {
   GracePeriod grace(options.grace);
   ThreadPool pool(options.workers);
   TcpListener listener = TcpListener::bind(options.port);
-  print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
+  print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()), stop_signal::fd());
 
   // To be woken for each client costs more than to hand it over, and if the workers are busy it has
   // to wait in any case.
   Acceptor acceptor(listener, grace, [&pool] { pool.let_catch_up(); });
   for (TcpStream stream : acceptor.incoming() | std::views::take(options.take)) {
-    pool.execute([stream = std::move(stream), &site, &grace, ticket = grace.admit()]() mutable {
-      ticket.start();
-      handle_connection(std::move(stream), site, grace.until_last_call());
+    pool.execute([stream = std::move(stream), &site, ticket = grace.admit()]() mutable {
+      handle_connection(std::move(stream), site, ticket.start());
     });
   }
   // However the loop is left, the rest is done by the destructors, from the last to the first:

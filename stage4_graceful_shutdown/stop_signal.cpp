@@ -99,6 +99,10 @@ std::optional<Clock::time_point> stop_signal::time() noexcept {
   return Clock::time_point(Clock::duration(at));
 }
 
+int stop_signal::fd() noexcept {
+  return stop_pipe[0];
+}
+
 void stop_signal::wait() noexcept {
   while (!time()) {
     pollfd stop{.fd = stop_pipe[0], .events = POLLIN, .revents = 0};

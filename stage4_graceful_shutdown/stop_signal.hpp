@@ -20,6 +20,9 @@ void trip() noexcept;
 // When it was tripped; nullopt before.
 std::optional<Clock::time_point> time() noexcept;
 
+// What can be read from the stop on, for poll(2). Nobody may read it.
+int fd() noexcept;
+
 // Waits for the stop, for ever.
 void wait() noexcept;
 

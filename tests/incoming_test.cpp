@@ -147,5 +147,13 @@ TEST_SUITE("incoming") {
     ++it;
     CHECK(it == incoming.end());
     CHECK(rests == 2);
+
+    // After the last call a client that goes on sending is not waited for, though there is
+    // something to read: with each there would be a second more.
+    GracePeriod over(std::chrono::seconds(0));
+    TcpListener busy = TcpListener::bind(0);
+    const Client another(busy.port());
+    REQUIRE(wait_readable(busy.fd(), Clock::now() + std::chrono::seconds(10)));
+    CHECK_FALSE(over.admit().start()(busy.fd(), Clock::time_point::max()));
   }
 }
