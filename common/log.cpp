@@ -24,6 +24,7 @@ namespace {
 struct Output {
   int fd;
   bool never_waits = false;
+  bool is_file = false;     // or /dev/null: no thread needs a turn
   bool broken_off = false;  // in the middle of a line; guarded by `turns`
 };
 std::array<Output, 3> outputs{{{STDIN_FILENO}, {STDOUT_FILENO}, {STDERR_FILENO}}};
@@ -74,14 +75,17 @@ class Lines {
     add({"Log lines dropped, since nobody read stdout: ", Digits(count), "."});
   }
 
-  // Returns 0, or the errno; EAGAIN if it would have to wait.
-  int write(Output& out) const noexcept {
-    for (std::string_view rest(text_.data(), size_); !rest.empty();) {
+  // Returns 0, or the errno; EAGAIN if it would have to wait. Then `broken_off` says whether it
+  // ended in the middle of a line.
+  int write(const Output& out, bool& broken_off) const noexcept {
+    std::string_view rest(text_.data(), size_);
+    broken_off = false;
+    while (!rest.empty()) {
       if (!out.never_waits && !has_room(out.fd)) return EAGAIN;
       const ssize_t count = write_some(out.fd, rest);
       if (count == -1) return errno;
       rest.remove_prefix(static_cast<std::size_t>(count));
-      out.broken_off = !rest.empty();
+      broken_off = !rest.empty();
     }
     return 0;
   }
@@ -94,13 +98,13 @@ class Lines {
 // Returns 0, or the errno; EAGAIN if it would have to wait, also for the other threads.
 int write_in_turn(const Lines& lines, int fd) noexcept {
   Output& out = outputs[static_cast<std::size_t>(fd)];
+  bool ignored = false;
+  if (out.is_file) return lines.write(out, ignored);
   // By the system's clock, since ThreadSanitizer of GCC 12 does not know the other way to lock.
-  std::unique_lock turn(turns, std::defer_lock);
-  if (out.fd != fd || !out.never_waits) {  // a file needs no turns
-    if (!turn.try_lock_until(std::chrono::system_clock::now() + patience)) return EAGAIN;
-    if (out.broken_off && write_some(out.fd, "\n") == -1) return errno;
-  }
-  return lines.write(out);
+  const std::unique_lock turn(turns, std::chrono::system_clock::now() + patience);
+  if (!turn) return EAGAIN;
+  if (out.broken_off && write_some(out.fd, "\n") == -1) return errno;
+  return lines.write(out, out.broken_off);
 }
 
 }  // namespace
@@ -115,10 +119,11 @@ void prepare_log() noexcept {
     Output& out = outputs[fd];
     if (::fstat(out.fd, &file) == -1) continue;
     const bool terminal = ::isatty(out.fd) == 1;
-    out.never_waits = S_ISREG(file.st_mode) || (S_ISCHR(file.st_mode) && !terminal);
+    out.is_file = out.never_waits = S_ISREG(file.st_mode) || (S_ISCHR(file.st_mode) && !terminal);
     if (!terminal && !S_ISFIFO(file.st_mode)) continue;
     const int own = ::open(paths[fd], O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (own != -1) out = {own, true};  // else it is another user's, as after `su`
+    if (own != -1)
+      out = {.fd = own, .never_waits = true};  // else it is another user's, as after `su`
   }
 }
 

@@ -303,7 +303,7 @@ Judgement keeps_its_workers(const Subject& subject) {
   if (answered != storm) return broken(n_of_m(answered, storm) + " requests in a storm answered");
   const std::size_t after = taken_together(server, subject.workers);
   const std::string evidence =
-      "takes " + to_string(after) + " requests together after a storm of " + to_string(storm);
+      "takes " + to_string(after) + " at a time after a storm of " + to_string(storm);
   return after < before ? broken(evidence + ", " + to_string(before) + " before") : kept(evidence);
 }
 
