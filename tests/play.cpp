@@ -83,7 +83,9 @@ Time Play::now() const {
 std::optional<Time> Play::start_of(std::size_t client) const {
   const Scene& scene = recording_.scene;
   const bool rude = scene.plot == Plot::rude_client;
-  if (client < scene.clients) return rude && client > 0 ? scene.sleep / 2 : Time(0);
+  if (client < scene.clients && (!rude || client == 0)) return Time(0);
+  if (client < scene.clients)
+    return std::min(scene.sleep / 2, recording_.happened.value_or(scene.sleep));
   if (!recording_.happened) return std::nullopt;
   return std::max(*recording_.happened, rude ? scene.sleep : Time(0)) + late_by;
 }
