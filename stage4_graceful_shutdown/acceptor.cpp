@@ -97,14 +97,15 @@ std::optional<TcpStream> Acceptor::next() {
       throw std::runtime_error("gave up clients that were still in the accept queue");
     }
     if (std::optional<TcpStream> stream = try_accept()) return stream;
-    if (somebody_is_there()) {
-      // And cannot be had. Out of descriptors, most likely: a client that leaves gives one back.
-      // poll() says at once that somebody is there, so it cannot do the waiting.
-      std::this_thread::sleep_for(pause_time);
-    } else if (last_look) {
-      return std::nullopt;
-    } else {
+    if (!somebody_is_there()) {
+      if (last_look) return std::nullopt;
       last_look = !wait_for_somebody();
+    } else if (std::optional<TcpStream> just_come = try_accept()) {
+      return just_come;
+    } else {
+      // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves
+      // gives one back. poll() says at once that somebody is there, so it cannot do the waiting.
+      std::this_thread::sleep_for(pause_time);
     }
   }
 }
