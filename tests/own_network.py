@@ -228,6 +228,9 @@ class Wire:
         return self.frames_lost
 
 
+REPEAT_AFTER = 0.1  # seconds; TCP waits a whole one (RFC 6298)
+
+
 class Client:
     """One TCP connection, made by hand. It sends nothing on its own account but the acknowledgement of what it has
     received, and that after `round_trip`: half of it for their packet, half for ours."""
@@ -251,6 +254,13 @@ class Client:
     def connect(self) -> None:
         self.connected_at = self.loop.time()
         self.send(SYN)
+        self.loop.call_later(REPEAT_AFTER, self.repeat_syn)
+
+    def repeat_syn(self) -> None:
+        """As every TCP does. Very rarely a first packet that the kernel has in hand at the very instant of the refusal
+        is dropped, and only the second is refused."""
+        if not self.has_reply.done():
+            self.wire.send(Segment(self.port, self.server_port, 0, 0, SYN, b""))
 
     def finish_handshake(self, first_bytes: bytes = b"") -> None:
         self.has_acked = True

@@ -7,7 +7,7 @@ RACING = re.compile(r"Worker N |Shutting down worker N|Worker N's")
 
 
 def scrub(lines: list[str]) -> list[str]:
-    """Leaves out what differs from run to run: numbers of processes and workers, times, and how long a bar is.
+    """Leaves out what differs from run to run: numbers of processes and workers, times, how long a bar is, and the like.
 
     Lines that several threads write at the same time come in any order, and so are sorted.
     """
@@ -22,6 +22,7 @@ def scrub(lines: list[str]) -> list[str]:
         line = re.sub(r"^(Date: ).*", r"\1DAY", line)
         line = re.sub(r"^(curl: \(\d+\)).*", r"\1", line)  # its words differ from version to version
         line = re.sub(r"\bstart \d+", "start N", line)
+        line = re.sub(r"(nobody read stdout:) \d+", r"\1 N", line)  # it depends on how the lines fill the pipe
         line = line.replace(" (core dumped)", "")
         line = re.sub(r"(?<![.:])[.:]{1,3}(?==)", "", line)  # the moment before somebody is served
         line = re.sub(r"([=.:])\1+", r"\1", line)
