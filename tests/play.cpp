@@ -85,7 +85,7 @@ std::optional<Time> Play::start_of(std::size_t client) const {
   const bool rude = scene.plot == Plot::rude_client;
   if (client < scene.clients && (!rude || client == 0)) return Time(0);
   if (client < scene.clients)
-    return std::min(scene.sleep / 2, recording_.happened.value_or(scene.sleep));
+    return std::clamp(recording_.happened.value_or(scene.sleep), scene.sleep / 4, scene.sleep / 2);
   if (!recording_.happened) return std::nullopt;
   return std::max(*recording_.happened, rude ? scene.sleep : Time(0)) + late_by;
 }
