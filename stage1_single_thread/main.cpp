@@ -1,10 +1,10 @@
 // Stage 1: one thread. The second client waits until the first is done.
 
-#include "handle_connection.hpp"
-#include "log.hpp"
-#include "options.hpp"
-#include "startup.hpp"
-#include "tcp.hpp"
+#include "common/handle_connection.hpp"
+#include "common/log.hpp"
+#include "common/options.hpp"
+#include "common/startup.hpp"
+#include "common/tcp.hpp"
 
 #include <string>
 #include <utility>

@@ -1,11 +1,11 @@
 // Stage 3: a pool of threads. Their number is bounded, but nothing that was started is ever
 // finished.
 
-#include "handle_connection.hpp"
-#include "log.hpp"
-#include "options.hpp"
-#include "startup.hpp"
-#include "tcp.hpp"
+#include "common/handle_connection.hpp"
+#include "common/log.hpp"
+#include "common/options.hpp"
+#include "common/startup.hpp"
+#include "common/tcp.hpp"
 #include "thread_pool.hpp"
 
 #include <string>

@@ -1,7 +1,7 @@
 #include "thread_pool.hpp"
 
-#include "log.hpp"
-#include "thread.hpp"
+#include "common/log.hpp"
+#include "common/thread.hpp"
 
 #include <optional>
 #include <stdexcept>

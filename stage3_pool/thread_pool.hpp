@@ -1,7 +1,7 @@
 #pragma once
 
-#include "channel.hpp"
-#include "job.hpp"
+#include "common/channel.hpp"
+#include "common/job.hpp"
 
 #include <cstddef>
 #include <thread>

@@ -1,6 +1,6 @@
 #include "acceptor.hpp"
 
-#include "log.hpp"
+#include "common/log.hpp"
 #include "stop_signal.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "common/tcp.hpp"
 #include "grace_period.hpp"
-#include "tcp.hpp"
 
 #include <array>
 #include <functional>

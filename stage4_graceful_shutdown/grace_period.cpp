@@ -1,8 +1,8 @@
 #include "grace_period.hpp"
 
-#include "log.hpp"
+#include "common/log.hpp"
+#include "common/thread.hpp"
 #include "stop_signal.hpp"
-#include "thread.hpp"
 
 #include <algorithm>
 #include <csignal>

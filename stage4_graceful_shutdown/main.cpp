@@ -2,13 +2,13 @@
 // accepting, answers every connection it has, joins its threads and exits with 0.
 
 #include "acceptor.hpp"
+#include "common/handle_connection.hpp"
+#include "common/log.hpp"
+#include "common/options.hpp"
+#include "common/startup.hpp"
+#include "common/tcp.hpp"
 #include "grace_period.hpp"
-#include "handle_connection.hpp"
-#include "log.hpp"
-#include "options.hpp"
-#include "startup.hpp"
 #include "stop_signal.hpp"
-#include "tcp.hpp"
 #include "thread_pool.hpp"
 
 #include <exception>

@@ -1,6 +1,6 @@
 #include "stop_signal.hpp"
 
-#include "error.hpp"
+#include "common/error.hpp"
 
 #include <array>
 #include <atomic>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "tcp.hpp"
+#include "common/tcp.hpp"
 
 #include <optional>
 
