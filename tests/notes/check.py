@@ -2,14 +2,13 @@
 """Does what the notes quote, name and run still hold?"""
 
 import argparse
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import completeness
 import names
+import patches
 import quotations
 from markdown import Document, Fault, read
 from transcripts import Transcript
@@ -33,23 +32,6 @@ def check(root: Path, files: list[str], build: Path) -> list[Fault]:
         found += quotations.check(root, document)
         found += names.check(known, document)
     return sorted(found)
-
-
-def copy_and_build(root: Path, copy: Path) -> None:
-    """A tree to change, like a reader's own: a repository with one commit, built in build/."""
-    for path in names.tree(root):
-        target = copy / path.relative_to(root)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)
-    author = ["-c", "user.name=reader", "-c", "user.email=reader@localhost"]
-    for command in (
-        ["git", "init", "-q"],
-        ["git", "add", "."],
-        ["git", *author, "commit", "-qm", "as it was"],
-        ["meson", "setup", "build"],
-        ["ninja", "-C", "build"],
-    ):
-        subprocess.run(command, cwd=copy, check=True, stdout=subprocess.DEVNULL)
 
 
 def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:
@@ -91,9 +73,9 @@ def main() -> int:
     elif arguments.copy:
         found = run(ROOT, arguments.file, arguments.refresh, arguments.copy)
     else:
-        with tempfile.TemporaryDirectory() as folder:
-            copy_and_build(ROOT, Path(folder) / "workbook")
-            found = run(ROOT, arguments.file, arguments.refresh, Path(folder) / "workbook")
+        with patches.temporary_copy() as copy:
+            copy.build()
+            found = run(ROOT, arguments.file, arguments.refresh, copy.folder)
     for fault in found:
         print(fault)
     print(f"{len(found)} faults." if len(found) != 1 else "1 fault.")

@@ -42,7 +42,7 @@ def pages(build):
 EXERCISE = """\
 ### 1.1 Pages
 
-Check: `python3 tests/exercises.py 1.1`
+Check: `python3 tests/notes/exercises.py 1.1`
 
 <details><summary>Hint</summary>
 
@@ -76,7 +76,7 @@ class Notes(unittest.TestCase):
         self.write("common/sum.cpp", SOURCE)
         self.write("common/other.cpp", SOURCE.replace("sum < 0", "sum < 1"))
         self.write("common/sum.patch", "-  a\n+  b\n+  int a_long_name_for_the_answer = 42;\n")
-        self.write("tests/exercises.py", CHECKS)
+        self.write("tests/notes/exercises.py", CHECKS)
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ class Names(Notes):
             ```sh
             meson test -C build --suite unit && meson test -C build http --repeat 50
             build/stage1_single_thread/stage1 --port 1 | tail; build/tests/promises --only 1 -- ./mine --what {port}
-            git diff --no-index common/sum.cpp common; python3 tests/exercises.py --build x 1.1
+            git diff --no-index common/sum.cpp common; python3 tests/notes/exercises.py --build x 1.1
             ```
             Exercise 1.1, and promises 1, 2 and 17.
             """
@@ -211,7 +211,7 @@ class Names(Notes):
         for command, words in (
             ("build/stage1_single_thread/stage1 --gone 1", "stage1 does not know --gone"),
             ("build/stage1/stage1 --port 1", "there is no program build/stage1/stage1"),
-            ("python3 tests/exercises.py --gone", "exercises.py does not know --gone"),
+            ("python3 tests/notes/exercises.py --gone", "exercises.py does not know --gone"),
             ("cat common/gone.cpp | head", "there is no file common/gone.cpp"),
             ("git diff stage9_gone", "there is no file stage9_gone"),
             ("put_in gone", "there is no wrong turn gone"),
@@ -276,7 +276,7 @@ class Exercises(Notes):
         self.assert_one(self.find(EXERCISE, patch=""), "notes/chapter.md:1: exercise 1.1 changes code, or it does not")
 
     def test_no_check(self):
-        self.write("tests/exercises.py", "")
+        self.write("tests/notes/exercises.py", "")
         self.assert_one(self.find(EXERCISE), "notes/chapter.md:1: exercise 1.1 changes code, or it does not")
 
     def test_a_patch_for_nothing(self):

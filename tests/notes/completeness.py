@@ -9,7 +9,7 @@ from markdown import Document, Fault, read
 
 def check(root: Path) -> Iterator[Fault]:
     patches = sorted((root / "notes/answers").glob("*.patch"))
-    checked = re.findall(r'^@exercise\("(\d+\.\d+)"', (root / "tests/exercises.py").read_text(), re.MULTILINE)
+    checked = re.findall(r'^@exercise\("(\d+\.\d+)"', (root / "tests/notes/exercises.py").read_text(), re.MULTILINE)
     titles: dict[str, str] = {}  # of the answers
     for document in read_all(root, "notes/answers"):
         for name, title, line, text in document.exercises():
@@ -57,7 +57,7 @@ def check_exercise(
         yield document.fault(
             line,
             f"exercise {name} changes code, or it does not: its text {'names' if tells else 'does not name'} a check, "
-            f"tests/exercises.py has {'one' if has_check else 'none'}, answers/ has {len(patches)} patches",
+            f"tests/notes/exercises.py has {'one' if has_check else 'none'}, answers/ has {len(patches)} patches",
         )
     for patch in patches:
         for added in re.findall(r"^\+(?!\+\+)(.*)", patch.read_text(), re.MULTILINE):

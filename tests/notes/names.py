@@ -30,7 +30,7 @@ class Known:
 
 BUILT_IN = {"all", "benchmark", "clean", "install", "test"}  # targets of every Meson project
 PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "demo", "promises", "measure"]
-SCRIPTS = ["tests/exercises.py", "tests/notes/check.py"]
+SCRIPTS = ["tests/notes/exercises.py", "tests/notes/check.py"]
 
 
 def known(root: Path, build: Path) -> Known:
@@ -58,7 +58,7 @@ def known(root: Path, build: Path) -> Known:
         options,
         "\n".join((root / file).read_text() for file in sorted(files) if file.endswith((".cpp", ".hpp"))),
         {name for document in read_all(root, "notes") for name, _, _, _ in document.exercises()},
-        len(re.findall(r"^      \{\d+,$", (root / "tests/promises.cpp").read_text(), re.MULTILINE)),
+        len(re.findall(r"^      \{\d+,$", (root / "tests/checker/promises.cpp").read_text(), re.MULTILINE)),
     )
 
 
@@ -159,7 +159,7 @@ def check_word(known: Known, word: str, after: list[str]) -> Iterator[str]:
         if not is_file(known, re.sub(r"/?\$.*", "", word)):
             yield f"there is no file {word}"
     if word in ("put_in", "take_out") and after and re.fullmatch(r"\w+", after[0]):
-        if f"stage4_graceful_shutdown/wrong_turns/{after[0]}.patch" not in known.files:
+        if f"notes/wrong_turns/{after[0]}.patch" not in known.files:
             yield f"there is no wrong turn {after[0]}"
 
 

@@ -4,7 +4,7 @@ A quotation names its source where the reader sees it, in its first line:
 
     // stage3_pool/thread_pool.cpp, work()       then lines of that function; // ... leaves some out
     --- stage1_single_thread/main.cpp            then +++ the other file, and the whole diff
-    # stage4_graceful_shutdown/wrong_turns/detach.patch    then lines of the patch
+    # notes/wrong_turns/detach.patch    then lines of the patch
 """
 
 import difflib

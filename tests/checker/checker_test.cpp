@@ -1,0 +1,120 @@
+// What the promises rely on to judge.
+
+#include "load.hpp"
+#include "promises.hpp"
+#include "tests/harness/client.hpp"
+#include "tests/harness/doctest.hpp"
+#include "tests/harness/parallel.hpp"
+#include "tests/harness/server.hpp"
+
+#include <csignal>
+#include <filesystem>
+#include <utility>
+
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+
+TEST_SUITE("harness") {
+  TEST_CASE("a command is filled in, and what a run does not use is left out") {
+    const Subject subject{
+        {"server", "{port}", "--take", "{take}", "--grace-ms={grace}", "-s", "{sleep}"},
+        7878,
+        5s,
+        4};
+    CHECK(command_line(subject, {}) == std::vector<std::string>{"server", "7878", "-s", "5000"});
+    CHECK(command_line(subject, {.take = 2, .grace = 1s, .sleep = 3s, .port = 1}) ==
+          std::vector<std::string>{"server", "1", "--take", "2", "--grace-ms=1000", "-s", "3000"});
+  }
+
+  TEST_CASE("an answer is whole with all of its body and an orderly end, and not otherwise") {
+    const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    CHECK(Answer{Answer::End::closed, text, {}}.is_ok());
+    CHECK_FALSE(Answer{Answer::End::reset, text, {}}.is_whole());
+    CHECK_FALSE(Answer{Answer::End::timed_out, text, {}}.is_whole());
+    CHECK_FALSE(Answer{Answer::End::closed, text + "!", {}}.is_whole());
+    CHECK_FALSE(Answer{Answer::End::closed, text.substr(0, text.size() - 1), {}}.is_whole());
+    CHECK_FALSE(Answer{Answer::End::closed, "", {}}.is_whole());
+    CHECK(Answer{Answer::End::closed, text.substr(0, text.size() - 2), {}}.is_whole(true));
+  }
+
+  TEST_CASE("a program that cannot be run, or ends at once, is named") {
+    CHECK_THROWS_WITH_AS(Process({"./no-such-program"}),
+                         "cannot run ./no-such-program: No such file or directory",
+                         std::system_error);
+    CHECK_THROWS_WITH_AS(Server({{"sh", "-c", "echo reason >&2; exit 3"}}),
+                         "the server did not start (exit 3): reason\n", std::runtime_error);
+  }
+
+  TEST_CASE("the end of a process is told as it was") {
+    Process exits({"sh", "-c", "exit 7"});
+    CHECK(exits.wait_for_exit(10s)->with(7));
+    Process sleeps({"sleep", "60"});
+    CHECK(sleeps.is_running());
+    sleeps.send(SIGTERM);
+    CHECK(sleeps.wait_for_exit(10s)->text() == "ended by SIGTERM");
+  }
+
+  TEST_CASE("the checker's exit status: all kept, not all, a mistake") {
+    const std::string stage1 = stage_subject(1).command.front();
+    const std::vector<std::pair<std::vector<std::string>, std::string>> runs{
+        {{"--only", "3", "--", stage1, "--port", "{port}"}, "exit 0"},
+        {{"--only", "3,11", "--json", "--", stage1, "--port", "{port}"}, "exit 1"},
+        {{"--only", "12", "--", stage1, "--port", "{port}"}, "exit 1"},  // not judged
+        {{"--only", "3,12", "--", stage1, "--port", "{port}"}, "exit 0"},
+        {{"--only", "9,12"}, "exit 0"},  // the four stages, each as expected
+        {{"--only", "18"}, "exit 2"},
+        {{"--what"}, "exit 2"},
+        {{"--", stage1, "--what"}, "exit 2"},
+        {{"--help"}, "exit 0"},
+    };
+    std::vector<std::string> endings(runs.size());
+    in_parallel(runs.size(), runs.size(), [&](std::size_t i) {
+      std::vector<std::string> command = runs[i].first;
+      command.insert(command.begin(), BUILD "/tests/promises");
+      Process checker(command);
+      const std::optional<Exit> exit = checker.wait_for_exit(20s);
+      endings[i] = exit ? exit->text() : "still running";
+    });
+    for (std::size_t i = 0; i < runs.size(); ++i) {
+      CAPTURE(i);
+      CHECK(endings[i] == runs[i].second);
+    }
+  }
+
+  TEST_CASE("a connection that was made is answered or lost, in one of three ways") {
+    LoadResult result;
+    const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    result.count({Answer::End::closed, whole, {}});
+    CHECK(result.is_clean());
+    result.count({Answer::End::reset, whole, {}});
+    result.count({Answer::End::closed, "", {}});
+    result.count({Answer::End::timed_out, "", {}});
+    result.undecided = 1000;
+    CHECK(result.text() ==
+          "3 lost of 4 connections (1 reset, 1 cut, 1 silent), 1,000 undecided, 0 refused late");
+    CHECK_FALSE(result.is_clean());
+  }
+
+  TEST_CASE("a soak goes on where it ended, and remembers what was lost") {
+    const std::string state =
+        std::filesystem::temp_directory_path() / ("soak-" + std::to_string(::getpid()));
+    for (const std::string stops : {"1", "2"}) {
+      Process soak({BUILD "/tests/soak", "--stage", "3", "--stops", stops, "--state", state});
+      CHECK(soak.wait_for_exit(15s)->with(1));
+      CHECK(soak.out().starts_with("Stop " + stops));
+      CHECK(soak.out().ends_with("exits other than 0: " + stops + "\n"));
+    }
+    Process other({BUILD "/tests/soak", "--stage", "4", "--state", state});
+    CHECK(other.wait_for_exit(15s)->with(2));
+    std::filesystem::remove(state);
+  }
+
+  TEST_CASE("the promises are numbered in order, and their titles fit") {
+    int number = 0;
+    for (const Promise& promise : promises()) {
+      CHECK(promise.number == ++number);
+      CHECK(promise.title.size() <= 40);
+    }
+  }
+}

@@ -1,0 +1,301 @@
+// The demo: its pictures, from events that are made up; then one real run of each scene.
+
+#include "picture.hpp"
+#include "play.hpp"
+#include "tests/checker/promises.hpp"
+#include "tests/harness/client.hpp"
+#include "tests/harness/doctest.hpp"
+#include "golden.hpp"
+#include "tests/harness/kernel.hpp"
+
+#include <algorithm>
+#include <csignal>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+using namespace std::chrono_literals;
+
+namespace {
+
+// As wait() would tell it: an exit status, or a signal.
+Exit exits(int status) {
+  return {status << 8};
+}
+Exit ends_by(int signal) {
+  return {signal};
+}
+
+// Two servers, and one client of each kind.
+Recording made_up() {
+  Recording recording;
+  recording.scene = {.clients = 3, .workers = 1, .sleep = 1000ms, .at = 800ms};
+  recording.happened = 800ms;
+  recording.now = 3050ms;
+  recording.over = true;
+  const std::vector<Change> served{{0ms, State::in_kernel}, {10ms, State::served}};
+  const std::vector<Change> queued{{0ms, State::in_kernel}, {10ms, State::accepted}};
+  const std::vector<Change> unaccepted{{0ms, State::in_kernel}};
+  const std::vector<Change> late{{1100ms, State::in_kernel}};
+  ServerRecord pool{"stage3_pool", 3, {}};
+  pool.clients = {
+      {"client 1", served, make_end(810ms, {Answer::End::closed, "", {}}, State::served)},
+      {"client 2", queued, make_end(820ms, {Answer::End::reset, "", {}}, State::accepted)},
+      {"client 3", unaccepted, make_end(820ms, {Answer::End::reset, "", {}}, State::in_kernel)},
+      {"late", late, End{1100ms, Fate::refused, "refused"}}};
+  pool.ending = {820ms, ends_by(SIGINT)};
+  ServerRecord graceful{"stage4 & <more>", 4, {}};
+  std::vector<Change> then_served = queued;
+  then_served.push_back({1010ms, State::served});
+  graceful.clients = {{"client 1", served, End{1010ms, Fate::answered, "200 OK"}},
+                      {"client 2", then_served, End{2020ms, Fate::answered, "200 OK"}},
+                      {"client 3", unaccepted, std::nullopt},
+                      {"late", late, End{1100ms, Fate::refused, "refused"}}};
+  graceful.disconnected = 1;
+  graceful.said = "one \"line\"\n  what():  another\n";
+  recording.servers = {pool, graceful};
+  return recording;
+}
+
+// Not by <regex>: it would take longer to compile than all the rest.
+std::string without_colours(std::string text) {
+  for (std::size_t at = 0; (at = text.find("\033[", at)) != std::string::npos;) {
+    const std::size_t end = text.find_first_not_of("0123456789", at + 2);
+    REQUIRE(end != std::string::npos);
+    REQUIRE(text[end] == 'm');
+    text.erase(at, end + 1 - at);
+  }
+  return text;
+}
+
+const ClientRecord& client(const Recording& recording, std::size_t server, std::size_t number) {
+  return recording.servers.at(server).clients.at(number);
+}
+
+Recording play(const Scene& scene) {
+  const std::vector<Role> roles{{"stage3", 3, stage_subject(3)}, {"stage4", 4, stage_subject(4)}};
+  Play play(scene, roles);
+  while (play.step()) {
+  }
+  return play.recording();
+}
+
+std::string ending(const Recording& recording, std::size_t server) {
+  const auto& end = recording.servers.at(server).ending;
+  return end ? end->exit.text() : "running";
+}
+
+void check_ctrl_c(const Recording& recording) {
+  CHECK(ending(recording, 0) == "ended by SIGINT");
+  CHECK(ending(recording, 1) == "exit 0");
+  CHECK(recording.servers.at(1).disconnected == 4);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CAPTURE(i);
+    const State state = i < 4 ? State::served : State::accepted;
+    CHECK(client(recording, 0, i).state(*recording.happened) == state);
+    CHECK(client(recording, 0, i).end->fate == Fate::lost);
+    CHECK(client(recording, 1, i).state(*recording.happened) == state);
+    CHECK(client(recording, 1, i).end->fate == Fate::answered);
+  }
+  CHECK(client(recording, 0, 6).end->fate == Fate::refused);
+  CHECK(client(recording, 1, 6).end->fate == Fate::refused);
+}
+
+void check_rude_client(const Recording& recording) {
+  CHECK(ending(recording, 0) == "ended by SIGABRT");
+  CHECK(ending(recording, 1) == "running");
+  CHECK(client(recording, 0, 0).end->fate == Fate::left);
+  CHECK(client(recording, 1, 0).end->fate == Fate::left);
+  for (std::size_t i = 1; i < 6; ++i) {
+    CAPTURE(i);
+    CHECK(client(recording, 0, i).end->fate == Fate::lost);
+    CHECK(client(recording, 1, i).end->fate == Fate::answered);
+  }
+  CHECK(client(recording, 1, 6).end->fate == Fate::answered);
+  CHECK(recording.servers.at(0).said.find("cannot send") != std::string::npos);
+  CHECK(recording.servers.at(1).said.ends_with(
+      "'s job failed: cannot send: Connection reset by peer\n"));
+}
+
+bool has_clients(pid_t server) {
+  const std::optional<std::uint16_t> port = listening_port(server);
+  return port && !peers(*port).empty();
+}
+
+// Or has ended, and whoever adopted it has not noticed yet.
+bool is_gone(pid_t pid) {
+  const char state = process_state(pid);
+  return state == '?' || state == 'Z';
+}
+
+// A demo at work, and the servers it has started.
+struct Running {
+  Process demo;
+  std::vector<pid_t> servers;
+
+  explicit Running(std::vector<std::string> command) : demo(std::move(command)) {
+    REQUIRE(eventually([&] {
+      servers = children(demo.pid());
+      return servers.size() == 2 && std::ranges::all_of(servers, has_clients);
+    }));
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("demo") {
+  TEST_CASE("the pictures of events that are made up") {
+    check_golden("ctrl_c_80.txt", draw_text(made_up(), 80, false));
+    check_golden("ctrl_c_60.txt", draw_text(made_up(), 60, false));
+    check_golden("ctrl_c.svg", draw_svg(made_up()));
+    check_golden("ctrl_c.json", draw_json(made_up()));
+  }
+
+  TEST_CASE("colours only add escape sequences") {
+    const std::string plain = draw_text(made_up(), 80, false);
+    const std::string coloured = draw_text(made_up(), 80, true);
+    CHECK(coloured.find("\033[31mx\033[m") != std::string::npos);
+    CHECK(coloured.find(":\033[m  still waiting") != std::string::npos);
+    CHECK(without_colours(coloured) == plain);
+  }
+
+  TEST_CASE("while it happens: what is not over is drawn up to now") {
+    Recording recording = made_up();
+    recording.now = 500ms;
+    recording.over = false;
+    recording.happened.reset();
+    recording.servers.erase(recording.servers.begin());
+    ServerRecord& server = recording.servers.front();
+    for (ClientRecord& client : server.clients)
+      client.end.reset();
+    server.clients.back().changes.clear();
+    const std::string picture = draw_text(recording, 80, false);
+    CHECK(picture.find("\n client 1  =====\n") != std::string::npos);
+    CHECK(picture.find("\n late\n") != std::string::npos);
+    CHECK(picture.find("answered 0 of 3") != std::string::npos);
+    CHECK(picture.find("^C") == std::string::npos);
+  }
+
+  TEST_CASE("no line of the text is wider than the terminal") {
+    Recording recording = made_up();
+    recording.servers.front().name = std::string(200, 'n');
+    recording.servers.front().said = std::string(200, 's');
+    for (const int seconds : {0, 3, 40, 600}) {
+      recording.servers.back().clients.front().end->at = std::chrono::seconds(seconds);
+      for (const std::size_t width : {60, 80, 100}) {
+        std::istringstream lines(draw_text(recording, width, false));
+        for (std::string line; std::getline(lines, line);)
+          CHECK(line.size() < width);
+      }
+    }
+  }
+
+  TEST_CASE("what was lost is told by where it was") {
+    const auto text = [](Answer::End end, State state, std::string bytes = "") {
+      return make_end(1ms, {end, std::move(bytes), {}}, state).text;
+    };
+    CHECK(text(Answer::End::closed, State::served) == "cut off: no answer came");
+    CHECK(text(Answer::End::closed, State::accepted) == "cut off: no answer came");
+    CHECK(text(Answer::End::reset, State::served) == "reset: no answer came");
+    CHECK(text(Answer::End::reset, State::accepted) == "reset: accepted, not read");
+    CHECK(text(Answer::End::reset, State::in_kernel) == "reset: never accepted");
+    CHECK(text(Answer::End::reset, State::connecting) == "never connected");
+    CHECK(text(Answer::End::reset, State::served, "HTTP") == "reset after 4 bytes");
+    const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    CHECK(make_end(1ms, {Answer::End::closed, ok, {}}, State::served).fate == Fate::answered);
+    CHECK(make_end(1ms, {Answer::End::reset, ok, {}}, State::served).fate == Fate::lost);
+  }
+
+  TEST_CASE("what is not as promised is noticed") {
+    Recording recording = made_up();
+    ServerRecord& pool = recording.servers.at(0);
+    ServerRecord& graceful = recording.servers.at(1);
+    CHECK(complaint(recording, pool) == "");
+    pool.clients.at(1).end = End{900ms, Fate::answered, "200 OK"};  // was on its way
+    CHECK(complaint(recording, pool) == "");
+    pool.clients.at(1).end = End{1100ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, pool) == "client 2: 200 OK");
+    pool.ending = {820ms, exits(0)};
+    CHECK(complaint(recording, pool) == "exit 0");
+    pool.ending.reset();
+    CHECK(complaint(recording, pool) == "still running");
+    pool.stage = 0;
+    CHECK(complaint(recording, pool) == "");
+
+    CHECK(complaint(recording, graceful) == "client 3 is still waiting");
+    graceful.clients.at(2).end = End{900ms, Fate::lost, "cut off"};
+    CHECK(complaint(recording, graceful) == "client 3: cut off");
+    graceful.clients.at(2).end = End{900ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, graceful) == "still running");
+    graceful.ending = {2020ms, exits(1)};
+    CHECK(complaint(recording, graceful) == "exit 1");
+    graceful.ending = {2020ms, exits(0)};
+    CHECK(complaint(recording, graceful) == "");
+    graceful.clients.at(3).end = End{2020ms, Fate::answered, "200 OK"};
+    CHECK(complaint(recording, graceful) == "late: 200 OK");
+
+    recording.scene.plot = Plot::rude_client;
+    graceful.ending.reset();
+    graceful.clients.at(0).end = End{800ms, Fate::left, "left"};
+    CHECK(complaint(recording, graceful) == "");
+    graceful.ending = {2020ms, exits(0)};
+    CHECK(complaint(recording, graceful) == "exit 0");
+    pool.stage = 3;
+    pool.ending = {820ms, ends_by(SIGINT)};
+    CHECK(complaint(recording, pool) == "ended by SIGINT");
+    pool.ending = {950ms, ends_by(SIGABRT)};
+    CHECK(complaint(recording, pool) == "");
+  }
+
+  TEST_CASE("the Ctrl-C, played") {
+    check_ctrl_c(play({.sleep = 1200ms, .at = 0ms}));  // as soon as all are there
+  }
+
+  TEST_CASE("the rude client, played") {
+    check_rude_client(play({.plot = Plot::rude_client, .sleep = 2000ms, .at = 0ms}));
+  }
+
+  TEST_CASE("a stage that does not behave is told, and the exit status says so") {
+    Running running({BUILD "/tests/demo", "--json", "--sleep-ms", "900", "--at-ms", "500"});
+    ::kill(running.servers[1], SIGKILL);
+    const std::optional<Exit> exit = running.demo.wait_for_exit(10s);
+    REQUIRE(exit);
+    CHECK(exit->with(1));
+    CHECK(running.demo.err().starts_with("stage4_graceful_shutdown did not behave as promised: "));
+    CHECK(running.demo.out().find("\"summary\": \"ended by SIGKILL, answered 0 of ") !=
+          std::string::npos);
+  }
+
+  TEST_CASE("however it ends, its servers end, too") {
+    for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+      Running running({BUILD "/tests/demo"});
+      running.demo.send(signal);
+      const std::optional<Exit> exit = running.demo.wait_for_exit(5s);
+      REQUIRE(exit);
+      CHECK(exit->by_signal(signal));
+      for (const pid_t server : running.servers)
+        CHECK(eventually([&] { return is_gone(server); }));
+    }
+  }
+
+  TEST_CASE("a mistake in its command line") {
+    for (std::vector<std::string> command :
+         std::vector<std::vector<std::string>>{{"--scene", "tragedy"},
+                                               {"--clients", "0"},
+                                               {"--what"},
+                                               {"5"},
+                                               {"--"},
+                                               {"--at-ms"},
+                                               {"--scene", "rude-client", "--at-ms", "1500"},
+                                               {"--svg", "/nowhere/x.svg"},
+                                               {"--", "./no-such-server"}}) {
+      command.insert(command.begin(), BUILD "/tests/demo");
+      Process demo(command);
+      const std::optional<Exit> exit = demo.wait_for_exit(5s);
+      REQUIRE(exit);
+      CHECK(exit->with(2));
+      CHECK(demo.out().empty());
+      CHECK(demo.err().starts_with("demo: "));
+    }
+  }
+}

@@ -1,0 +1,120 @@
+"""The wrong turns: what is wrong with each, and what the checker must say of it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class WrongTurn:
+    name: str  # of its patch in notes/wrong_turns
+    fault: str
+    # Promises that it breaks, and what the evidence says then; "..." stands for anything. The most telling one first.
+    symptoms: dict[tuple[int, ...], str]
+    by_luck: tuple[int, ...] = ()  # promises that it breaks now and then
+
+    def symptom(self, promise: int) -> str | None:
+        return next((evidence for promises, evidence in self.symptoms.items() if promise in promises), None)
+
+
+WRONG_TURNS = [
+    WrongTurn(
+        "no_join",
+        "the threads are not joined",
+        {
+            (4,): "0 of 4 answered, ended by SIGABRT (...terminat",
+            (5, 6, 8, 9, 10, 11, 12, 14, 16): "SIGABRT",
+            (7,): "",
+            (15,): "ended by SIG",
+        },
+    ),
+    WrongTurn(
+        "detach",
+        "the threads are detached instead of joined",
+        {(4, 5, 12): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
+        by_luck=(6, 14),
+    ),
+    WrongTurn(
+        "join_before_close",
+        "the workers are joined before the channel is closed",
+        {
+            (11,): "on an idle server, start 1: still running",
+            (4,): "4 of 4 answered, still running",
+            (5,): "10 of 10 answered, still running",
+            (6,): "50 of 50 answered, still running",
+            (7, 8, 10, 12, 14, 16): "still running",
+            (15,): "SIGTERM is ignored",
+        },
+    ),
+    WrongTurn(
+        "end_taken_for_a_job",
+        "a worker takes the end of the channel for a job",
+        {
+            (11,): "ended by SIGABRT (...terminat",
+            (4, 5, 6, 8, 10, 12, 14, 16): "SIGABRT",
+            (7,): "",
+            (15,): "ended by SIG",
+        },
+    ),
+    WrongTurn(
+        "lock_held",
+        "a lock is held while the job runs",
+        {(2,): "a fast request waited for an earlier slow one"},
+    ),
+    WrongTurn(
+        "increment_accepts",
+        "++ accepts the next connection",
+        {(12,): "the port is open after two connections"},
+    ),
+    WrongTurn(
+        "flag_before_accept",
+        "a flag is checked before the wait for a client",
+        {
+            (11,): "on an idle server, start ...: still running",
+            (4,): "4 of 4 answered, still running",
+            (5,): "10 of 10 answered, still running",
+            (8,): "still running",
+            (10,): "a first Ctrl-C does not stop it",
+            (15,): "SIGTERM is ignored",
+        },
+    ),
+    WrongTurn(
+        "exit_in_handler",
+        "the handler itself ends the process, with status 0",
+        {(4, 5, 6, 14): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
+    ),
+    WrongTurn(
+        "listener_closed_first",
+        "the listener is closed before the accept queue is empty",
+        {(6,): "of 50 answered, exit 0", (14,): "0 of 5 answered, exit 0", (16,): "lost of ...; exit 0"},
+    ),
+    WrongTurn(
+        "no_catch",
+        "nobody catches what a job throws",
+        {(13,): "RST: 0 of 4 others answered, ended by SIGABRT (...terminat"},
+    ),
+    WrongTurn(
+        "catch_around_the_loop",
+        "the exception is caught around the loop, not around the job",
+        {(13,): "RST: 0 of 4 others answered"},
+    ),
+    WrongTurn(
+        "closed_without_mutex",
+        "the closed flag is set without the mutex",
+        {(16,): "still running under load"},
+        by_luck=(4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15),
+    ),
+    WrongTurn(
+        "sigpipe",
+        "SIGPIPE does what it does by default",
+        {(13,): "FIN, then RST: 0 of 4 others answered, ended by SIGPIPE"},
+    ),
+    WrongTurn(
+        "no_last_call",
+        "the workers do not hear of the stop",
+        {(8,): "still running 4", (12,): "with a silent client: still running", (14,): "still running"},
+    ),
+    WrongTurn(
+        "busy_without_descriptors",
+        "without descriptors, accept() is called again immediately",
+        {(14,): "spins while it has no descriptors"},
+    ),
+]

@@ -1,0 +1,83 @@
+#include "common/handle_connection.hpp"
+#include "tests/harness/client.hpp"
+#include "tests/harness/doctest.hpp"
+
+using namespace std::chrono_literals;
+
+namespace {
+
+const Site site{"Hello!", "Oops!", 0ms};
+
+// The server's side of a new connection, and the client's.
+struct Pair {
+  TcpListener listener = TcpListener::bind(0);
+  Client client{listener.port()};
+
+  TcpStream accept() {
+    wait_readable(listener.fd(), Clock::now() + 10s);
+    return std::move(*listener.try_accept());
+  }
+};
+
+}  // namespace
+
+TEST_SUITE("connection") {
+  TEST_CASE("what has come by the deadline is still read, and a whole head answered") {
+    Pair pair;
+    pair.client.send("GET / HTTP/1.1\r\n");
+    // The rest arrives just as the time is up.
+    const Wait wait = [&](int fd, Clock::time_point) {
+      pair.client.send("Host: a\r\n\r\n");
+      wait_readable(fd, Clock::now() + 10s);
+      return false;
+    };
+    handle_connection(pair.accept(), site, wait);
+    CHECK(pair.client.read().is_ok());
+  }
+
+  TEST_CASE("an unfinished head is closed without a word, after one deadline of 5 s") {
+    Pair pair;
+    std::vector<Clock::time_point> deadlines;
+    const auto start = Clock::now();
+    const Wait wait = [&](int fd, Clock::time_point deadline) {
+      deadlines.push_back(deadline);
+      if (deadlines.size() > 4) return false;
+      pair.client.send("G");
+      wait_readable(fd, Clock::now() + 10s);
+      return deadlines.size() != 3;  // with the third, the time is up
+    };
+    handle_connection(pair.accept(), site, wait);
+    // Bytes that come after that are read, since a close with input unread is a reset.
+    CHECK(pair.client.read().is_quiet_close());
+    REQUIRE(deadlines.size() == 5);
+    CHECK(deadlines[0] == deadlines[2]);
+    CHECK(deadlines[0] - start >= 5s);
+    CHECK(deadlines[0] - start < 6s);
+    CHECK(deadlines[4] - start < 3s);
+  }
+
+  TEST_CASE("a client that has said nothing is not lingered for") {
+    Pair pair;
+    int waits = 0;
+    handle_connection(pair.accept(), site, [&](int, Clock::time_point) {
+      ++waits;
+      return false;
+    });
+    CHECK(waits == 1);
+    CHECK(pair.client.read().is_quiet_close());
+  }
+
+  TEST_CASE("a plain GET is closed at once: nothing is waited for") {
+    Pair pair;
+    pair.client.send(request("/"));
+    TcpStream stream = pair.accept();
+    wait_readable(stream.fd(), Clock::now() + 10s);
+    int waits = 0;
+    handle_connection(std::move(stream), site, [&](int, Clock::time_point) {
+      ++waits;
+      return false;
+    });
+    CHECK(waits == 0);
+    CHECK(pair.client.read().is_ok());
+  }
+}
