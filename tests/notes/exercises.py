@@ -502,10 +502,10 @@ def socket_activation(build: Path) -> None:
         require(not failed, f"Restarted under load, it answered {len(answered)} requests, then: {', '.join(failed)}.")
 
 
-@exercise("5.1", "tests/unit_tests")
+@exercise("5.1", "tests/doctests")
 def no_rest(build: Path) -> None:
     case = "stage 4 may rest when nobody is there, and not after the stop"
-    command = [build / "tests" / "unit_tests", "--test-suite=incoming", f"--test-case={case.replace(',', '*')}"]
+    command = [build / "tests" / "doctests", "--test-suite=incoming", f"--test-case={case.replace(',', '*')}"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=5)
     except subprocess.TimeoutExpired:
