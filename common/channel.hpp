@@ -37,12 +37,10 @@ class Sender {
   }
   ~Sender() {
     if (!state_) return;
-    {
-      // Without the mutex, a receiver that has just seen "not closed", and is about to sleep, would
-      // miss the wake-up and sleep for ever.
-      const std::lock_guard lock(state_->mutex);
-      state_->closed = true;
-    }
+    // Without the mutex, a receiver that has just seen "not closed", and is about to sleep, would
+    // miss the wake-up and sleep for ever.
+    const std::lock_guard lock(state_->mutex);
+    state_->closed = true;
     state_->changed.notify_all();
   }
 
@@ -58,7 +56,8 @@ class Sender {
   }
 
   // If more than `few` values wait to be received: waits until none does, but at most `limit`.
-  void wait_if_more_than(std::size_t few, std::chrono::milliseconds limit) {
+  void wait_if_more_than(std::size_t few,
+                         std::chrono::milliseconds limit = std::chrono::milliseconds(1)) {
     std::unique_lock lock(state_->mutex);
     if (state_->queue.size() <= few) return;
     state_->emptied.wait_for(lock, limit, [&] { return state_->queue.empty(); });
@@ -76,14 +75,12 @@ class Receiver {
   // Waits for the next value. Returns nullopt once the channel is closed and empty: Rust's Err.
   // From any thread, as if the chapter's Mutex were built in; but who waits does not hold it.
   std::optional<T> recv() {
-    std::list<T> one;
-    {
-      std::unique_lock lock(state_->mutex);
-      state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
-      if (state_->queue.empty()) return std::nullopt;
-      one.splice(one.end(), state_->queue, state_->queue.begin());
-      if (state_->queue.empty()) state_->emptied.notify_one();
-    }
+    std::list<T> one;  // Outlives the lock, so its memory is given back without the mutex.
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
+    if (state_->queue.empty()) return std::nullopt;
+    one.splice(one.end(), state_->queue, state_->queue.begin());
+    if (state_->queue.empty()) state_->emptied.notify_one();
     return std::move(one.front());
   }
 

@@ -1,6 +1,5 @@
 #include "handle_connection.hpp"
 
-#include "error.hpp"
 #include "http.hpp"
 
 #include <array>
@@ -44,14 +43,9 @@ struct Received {
   std::string_view text() const { return {buffer.data(), size}; }
 };
 
-struct Head {
-  std::string_view text;
-  bool more_follows;  // bytes after the head have come with it
-};
-
 // Reads up to the blank line, however the head is cut up. Returns nullopt if there is nothing to
 // answer: no whole head in time, or ever. Throws HttpError if it does not fit into the buffer.
-std::optional<Head> read_head(TcpStream& stream, Received& received, const Wait& wait) {
+std::optional<std::string_view> read_head(TcpStream& stream, Received& received, const Wait& wait) {
   const auto deadline = Clock::now() + head_deadline;
   bool in_time = true;
   while (true) {
@@ -61,9 +55,7 @@ std::optional<Head> read_head(TcpStream& stream, Received& received, const Wait&
     if (count == std::size_t{0}) return std::nullopt;
     received.size += count.value_or(0);
     const std::string_view text = received.text();
-    if (const auto length = head_length(text)) {
-      return Head{text.substr(0, *length), *length < text.size()};
-    }
+    if (const auto length = head_length(text)) return text.substr(0, *length);
     if (count == room.size()) throw HttpError(too_large(text));
     if (!in_time) return std::nullopt;
     in_time = wait(stream.fd(), deadline);
@@ -75,13 +67,8 @@ std::string answer(const Request& request, const Site& site) {
   const bool sleep = get && request.target == "/sleep";
   const bool found = sleep || (get && request.target == "/");
   if (sleep) std::this_thread::sleep_for(site.sleep);
-  return make_response(found ? Status::ok : Status::not_found, "text/html; charset=utf-8",
+  return make_response(found ? status::ok : status::not_found, "text/html; charset=utf-8",
                        found ? site.hello : site.not_found, request.method != "HEAD");
-}
-
-std::string answer(const HttpError& error, std::string_view received) {
-  const std::string text = std::string(status_text(error.status)) + '\n';
-  return make_response(error.status, "text/plain", text, !is_head_request(received));
 }
 
 // A close with input unread makes the kernel send a reset, which destroys the answer on its way
@@ -93,11 +80,8 @@ void discard_input(TcpStream& stream, std::span<char> buffer, const Wait& wait) 
     if (stream.try_read(buffer) == std::size_t{0}) return;
   }
   // Time is up. What is here already is still taken, but a flood does not hold us.
-  for (std::size_t size = 0; size < max_late_input;) {
-    const std::size_t count = stream.try_read(buffer).value_or(0);
-    if (count == 0) return;
-    size += count;
-  }
+  for (std::size_t size = 0, count = 1; count > 0 && size < max_late_input; size += count)
+    count = stream.try_read(buffer).value_or(0);
 }
 
 }  // namespace
@@ -111,17 +95,18 @@ void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
   std::string response;
   bool more_input = true;
   try {
-    const std::optional<Head> head = read_head(stream, received, wait);
+    const std::optional<std::string_view> head = read_head(stream, received, wait);
     if (!head) {
       // Whoever has begun to speak may go on in this very moment, which is no reason to reset.
       if (received.size > 0) discard_input(stream, received.buffer, wait);
       return;
     }
-    const Request request = parse_head(head->text);
+    const Request request = parse_head(*head);
     response = answer(request, site);
-    more_input = request.has_body || head->more_follows;
+    more_input = request.has_body || head->size() < received.size;
   } catch (const HttpError& error) {
-    response = answer(error, received.text());
+    response = make_response(error.status, "text/plain", std::string(error.status) + '\n',
+                             !is_head_request(received.text()));
   }
   stream.write_all(response);
   // Or something has come meanwhile: a /sleep is long.

@@ -8,26 +8,20 @@
 
 #include <arpa/inet.h>
 
-using namespace std::string_view_literals;
-
 namespace {
 
 void check(bool well_formed) {
-  if (!well_formed) throw HttpError(Status::bad_request);
+  if (!well_formed) throw HttpError(status::bad_request);
 }
 
-bool is_digit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool is_alpha(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-bool is_hex(char c) {
-  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
+// Sets of characters. Not by <cctype>, since what that says depends on the locale.
+constexpr std::string_view digits = "0123456789";
+constexpr std::string_view hex_digits = "0123456789abcdefABCDEF";
+constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+bool is_in(std::string_view set, char c) { return set.find(c) != std::string_view::npos; }
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, {}, lower, lower);
@@ -36,29 +30,20 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
 // RFC 9110 §5.6.2
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) {
-    return is_digit(c) || is_alpha(c) || "!#$%&'*+-.^_`|~"sv.find(c) != std::string_view::npos;
+    return is_in(letters, c) || is_in(digits, c) || is_in("!#$%&'*+-.^_`|~", c);
   });
 }
 
 // RFC 3986 §2: unreserved, sub-delims, percent-encoded bytes, and whatever `more` allows.
 bool is_uri_text(std::string_view text, std::string_view more) {
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (c == '%') {
-      if (i + 2 >= text.size() || !is_hex(text[i + 1]) || !is_hex(text[i + 2])) return false;
-      i += 2;
-    } else if (!is_digit(c) && !is_alpha(c) &&
-               "-._~!$&'()*+,;="sv.find(c) == std::string_view::npos &&
-               more.find(c) == std::string_view::npos) {
-      return false;
-    }
+  for (; !text.empty(); text.remove_prefix(1)) {
+    const char c = text[0];
+    const bool plain = is_in(letters, c) || is_in(digits, c) || is_in("-._~!$&'()*+,;=", c);
+    const bool encoded =
+        c == '%' && text.size() > 2 && is_in(hex_digits, text[1]) && is_in(hex_digits, text[2]);
+    if (!plain && !encoded && !is_in(more, c)) return false;
   }
   return true;
-}
-
-bool is_ipv6(const std::string& text) {
-  in6_addr address{};
-  return ::inet_pton(AF_INET6, text.c_str(), &address) == 1;
 }
 
 // uri-host [ ":" port ], RFC 9110 §7.2 and RFC 3986 §3.2.2. May be empty.
@@ -67,19 +52,16 @@ bool is_host(std::string_view text) {
   if (text.starts_with('[')) {
     host_end = text.find(']');
     if (host_end == std::string_view::npos) return false;
-    if (!is_ipv6(std::string(text.substr(1, host_end - 1)))) return false;
+    in6_addr address{};
+    const std::string ipv6(text.substr(1, host_end - 1));
+    if (::inet_pton(AF_INET6, ipv6.c_str(), &address) != 1) return false;
     ++host_end;
   } else {
     host_end = std::min(text.find(':'), text.size());
     if (!is_uri_text(text.substr(0, host_end), "")) return false;
   }
   const std::string_view port = text.substr(host_end);
-  return port.empty() || (port[0] == ':' && std::ranges::all_of(port.substr(1), is_digit));
-}
-
-bool is_path_and_query(std::string_view text) {
-  const std::size_t query = std::min(text.find('?'), text.size());
-  return is_uri_text(text.substr(0, query), "/:@") && is_uri_text(text.substr(query), "/:@?");
+  return port.empty() || (port[0] == ':' && port.find_first_not_of(digits, 1) == port.npos);
 }
 
 // The part of `text` before `separator`; `text` keeps what follows it. Without one: malformed.
@@ -111,13 +93,12 @@ std::string_view trim(std::string_view text) {
 std::string_view parse_target(std::string_view method, std::string_view target) {
   if (method == "CONNECT") {
     const std::size_t colon = target.rfind(':');
-    check(colon != std::string_view::npos && colon > 0 && is_host(target) &&
-          is_digit(target.back()));
+    check(colon != target.npos && colon > 0 && is_host(target) && is_in(digits, target.back()));
     return target;
   }
   if (method == "OPTIONS" && target == "*") return target;
   if (const std::size_t scheme_end = target.find("://"); scheme_end < target.find('/')) {
-    check(is_alpha(target[0]) && is_uri_text(target, ":/?@[]"));
+    check(is_in(letters, target[0]) && is_uri_text(target, ":/?@[]"));
     if (!equals_ignoring_case(target.substr(0, scheme_end), "http")) return target;
     const std::string_view rest = target.substr(scheme_end + 3);
     const std::size_t host_end = std::min(rest.find_first_of("/?"), rest.size());
@@ -126,15 +107,16 @@ std::string_view parse_target(std::string_view method, std::string_view target) 
   } else {
     check(target.starts_with('/'));
   }
-  check(is_path_and_query(target));
+  const std::size_t query = std::min(target.find('?'), target.size());
+  check(is_uri_text(target.substr(0, query), "/:@") && is_uri_text(target.substr(query), "/:@?"));
   return target;
 }
 
 // Returns true for 1.1 and later, false for 1.0.
 bool parse_version(std::string_view version) {
-  check(version.size() == 8 && version.starts_with("HTTP/") && is_digit(version[5]) &&
-        version[6] == '.' && is_digit(version[7]));
-  if (version[5] != '1') throw HttpError(Status::version_not_supported);
+  check(version.size() == 8 && version.starts_with("HTTP/") && is_in(digits, version[5]) &&
+        version[6] == '.' && is_in(digits, version[7]));
+  if (version[5] != '1') throw HttpError(status::version_not_supported);
   return version[7] >= '1';
 }
 
@@ -179,7 +161,7 @@ void check_framing(const Fields& fields, bool is_1_1) {
     ++count;
   }
   check(chunked);
-  if (count > 1) throw HttpError(Status::not_implemented);
+  if (count > 1) throw HttpError(status::not_implemented);
 }
 
 std::string_view without_empty_lines(std::string_view text) {
@@ -207,10 +189,10 @@ bool is_head_request(std::string_view received) noexcept {
   return without_empty_lines(received).starts_with("HEAD ");
 }
 
-Status too_large(std::string_view received) noexcept {
+std::string_view too_large(std::string_view received) noexcept {
   const std::string_view request = without_empty_lines(received);
   const bool one_line = !request.empty() && request.find('\n') == std::string_view::npos;
-  return one_line ? Status::target_too_long : Status::head_too_large;
+  return one_line ? status::target_too_long : status::head_too_large;
 }
 
 std::optional<std::size_t> head_length(std::string_view received) noexcept {
@@ -234,46 +216,21 @@ Request parse_head(std::string_view head) {
   Request request{std::string(method), std::string(parse_target(method, target)), false};
 
   Fields fields;
-  for (line = take_line(head); !line.empty(); line = take_line(head))
-    parse_field(line, fields);
+  for (line = take_line(head); !line.empty(); line = take_line(head)) parse_field(line, fields);
   check(fields.hosts == 1 || (fields.hosts == 0 && !is_1_1));
   check_framing(fields, is_1_1);
   request.has_body = fields.codings || fields.length.value_or(0) > 0;
   return request;
 }
 
-std::string make_response(Status status, std::string_view content_type, std::string_view body,
-                          bool with_body) {
+std::string make_response(std::string_view status, std::string_view content_type,
+                          std::string_view body, bool with_body) {
   std::string response;
   response.reserve(body.size() + 200);  // else it grows, and moves, five times
-  response += "HTTP/1.1 ";
-  response += status_text(status);
-  response += "\r\nDate: ";
-  response += date_now();
-  response += "\r\nContent-Type: ";
-  response += content_type;
-  response += "\r\nContent-Length: " + std::to_string(body.size());
-  response += "\r\nConnection: close\r\n\r\n";
+  response.append("HTTP/1.1 ").append(status).append("\r\nDate: ").append(date_now());
+  response.append("\r\nContent-Type: ").append(content_type);
+  response.append("\r\nContent-Length: ").append(std::to_string(body.size()));
+  response.append("\r\nConnection: close\r\n\r\n");
   if (with_body) response += body;
   return response;
-}
-
-std::string_view status_text(Status status) noexcept {
-  switch (status) {
-    case Status::ok:
-      return "200 OK";
-    case Status::bad_request:
-      return "400 BAD REQUEST";
-    case Status::not_found:
-      return "404 NOT FOUND";
-    case Status::target_too_long:
-      return "414 URI TOO LONG";
-    case Status::head_too_large:
-      return "431 REQUEST HEADER FIELDS TOO LARGE";
-    case Status::not_implemented:
-      return "501 NOT IMPLEMENTED";
-    case Status::version_not_supported:
-      return "505 HTTP VERSION NOT SUPPORTED";
-  }
-  return "";
 }

@@ -1,22 +1,22 @@
 #pragma once
 
 #include <cstddef>
-#include <exception>
 #include <optional>
 #include <string>
 #include <string_view>
 
 // As much of HTTP/1.1 (RFC 9112) as a server needs that answers one request a connection.
 
-enum class Status {
-  ok = 200,
-  bad_request = 400,
-  not_found = 404,
-  target_too_long = 414,
-  head_too_large = 431,
-  not_implemented = 501,
-  version_not_supported = 505,
-};
+// What a status line says after the version; the words in capitals, as in the chapter.
+namespace status {
+constexpr std::string_view ok = "200 OK";
+constexpr std::string_view bad_request = "400 BAD REQUEST";
+constexpr std::string_view not_found = "404 NOT FOUND";
+constexpr std::string_view target_too_long = "414 URI TOO LONG";
+constexpr std::string_view head_too_large = "431 REQUEST HEADER FIELDS TOO LARGE";
+constexpr std::string_view not_implemented = "501 NOT IMPLEMENTED";
+constexpr std::string_view version_not_supported = "505 HTTP VERSION NOT SUPPORTED";
+}  // namespace status
 
 struct Request {
   std::string method;  // "GET"
@@ -25,10 +25,8 @@ struct Request {
 };
 
 // A request that cannot be answered as asked, and the status that says so.
-struct HttpError : std::exception {
-  explicit HttpError(Status s) noexcept : status(s) {}
-  const char* what() const noexcept override { return "malformed request"; }
-  Status status;
+struct HttpError {
+  std::string_view status;
 };
 
 // The length in bytes of the request head that `received` begins with, its blank line included;
@@ -44,12 +42,9 @@ Request parse_head(std::string_view head);
 bool is_head_request(std::string_view received) noexcept;
 
 // What is said of a head that does not fit: 414 if its first line alone does not (§3), or 431.
-Status too_large(std::string_view received) noexcept;
+std::string_view too_large(std::string_view received) noexcept;
 
 // A whole response. `with_body` is false for the answer to a HEAD, which still has the length the
 // body would have (RFC 9110 §9.3.2).
-std::string make_response(Status status, std::string_view content_type, std::string_view body,
-                          bool with_body);
-
-// "404 NOT FOUND", in capitals as in the chapter.
-std::string_view status_text(Status status) noexcept;
+std::string make_response(std::string_view status, std::string_view content_type,
+                          std::string_view body, bool with_body);

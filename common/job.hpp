@@ -2,7 +2,6 @@
 
 #include <concepts>
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 // A call to make later, once, on some other thread: Rust's Box<dyn FnOnce() + Send>.
@@ -11,25 +10,14 @@
 // std::move_only_function is C++23, and libc++ does not have it yet.
 class Job {
  public:
-  // Anything that can be called; but another Job is to be moved, not held.
-  template <typename F>
-    requires(std::invocable<F&> && !std::same_as<std::remove_cvref_t<F>, Job>)
-  Job(F&& function)
-      : call_(std::make_unique<Holding<std::decay_t<F>>>(std::forward<F>(function))) {}
+  template <std::invocable F>
+  Job(F function)
+      : function_(new F(std::move(function)), [](void* f) { delete static_cast<F*>(f); }),
+        call_([](void* f) { (*static_cast<F*>(f))(); }) {}
 
-  void operator()() { call_->run(); }
+  void operator()() { call_(function_.get()); }
 
  private:
-  struct Call {
-    virtual ~Call() = default;
-    virtual void run() = 0;
-  };
-  template <typename F>
-  struct Holding final : Call {
-    explicit Holding(F f) : function(std::move(f)) {}
-    void run() override { function(); }
-    F function;
-  };
-
-  std::unique_ptr<Call> call_;
+  std::unique_ptr<void, void (*)(void*)> function_;  // an F, and how to destroy it
+  void (*call_)(void*);
 };

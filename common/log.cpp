@@ -1,6 +1,6 @@
 #include "log.hpp"
 
-#include "error.hpp"
+#include "descriptor.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -9,7 +9,6 @@
 #include <climits>
 #include <cstring>
 #include <mutex>
-#include <string>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -36,25 +35,9 @@ constexpr auto patience = 100ms;
 
 std::atomic<std::size_t> dropped = 0;  // log lines, of which nobody has been told yet
 
-// write(2), again if a signal has interrupted it. Returns the bytes written; -1: errno says why.
-ssize_t write_some(int fd, std::string_view text) noexcept {
-  ssize_t count = 0;
-  do
-    count = ::write(fd, text.data(), text.size());
-  while (count == -1 && errno == EINTR);
-  return count;
-}
-
 // For what cannot be opened once more. A pipe that has room takes PIPE_BUF bytes without waiting
 // (POSIX), unless another process is faster; a terminal takes perhaps a part of a line.
-bool has_room(int fd) noexcept {
-  pollfd output{.fd = fd, .events = POLLOUT, .revents = 0};
-  int count = 0;
-  do
-    count = ::poll(&output, 1, 0);
-  while (count == -1 && errno == EINTR);
-  return count == 1;
-}
+bool has_room(int fd) noexcept { return wait_ready(fd, POLLOUT, Clock::now()); }
 
 // Lines that are written together, by one write(2) of at most PIPE_BUF bytes, which a pipe takes
 // whole or not at all.
@@ -75,36 +58,37 @@ class Lines {
     add({"Log lines dropped, since nobody read stdout: ", Digits(count), "."});
   }
 
-  // Returns 0, or the errno; EAGAIN if it would have to wait. Then `broken_off` says whether it
-  // ended in the middle of a line.
-  int write(const Output& out, bool& broken_off) const noexcept {
-    std::string_view rest(text_.data(), size_);
-    broken_off = false;
-    while (!rest.empty()) {
+  // Goes on where it was. Returns 0 when all is written, or the errno; EAGAIN if it would have to
+  // wait.
+  int write(const Output& out) noexcept {
+    while (written_ < size_) {
       if (!out.never_waits && !has_room(out.fd)) return EAGAIN;
-      const ssize_t count = write_some(out.fd, rest);
-      if (count == -1) return errno;
-      rest.remove_prefix(static_cast<std::size_t>(count));
-      broken_off = !rest.empty();
+      const ssize_t count = ::write(out.fd, text_.data() + written_, size_ - written_);
+      if (count == -1 && errno != EINTR) return errno;
+      if (count > 0) written_ += static_cast<std::size_t>(count);
     }
     return 0;
   }
 
+  bool is_broken_off() const noexcept { return written_ > 0 && written_ < size_; }
+
  private:
   std::array<char, PIPE_BUF> text_;
   std::size_t size_ = 0;
+  std::size_t written_ = 0;
 };
 
 // Returns 0, or the errno; EAGAIN if it would have to wait, also for the other threads.
-int write_in_turn(const Lines& lines, int fd) noexcept {
+int write_in_turn(Lines& lines, int fd) noexcept {
   Output& out = outputs[static_cast<std::size_t>(fd)];
-  bool ignored = false;
-  if (out.is_file) return lines.write(out, ignored);
+  if (out.is_file) return lines.write(out);
   // By the system's clock, since ThreadSanitizer of GCC 12 does not know the other way to lock.
   const std::unique_lock turn(turns, std::chrono::system_clock::now() + patience);
   if (!turn) return EAGAIN;
-  if (out.broken_off && write_some(out.fd, "\n") == -1) return errno;
-  return lines.write(out, out.broken_off);
+  if (out.broken_off && ::write(out.fd, "\n", 1) == -1) return errno == EINTR ? EAGAIN : errno;
+  const int error = lines.write(out);
+  out.broken_off = lines.is_broken_off();
+  return error;
 }
 
 }  // namespace
@@ -122,28 +106,19 @@ void prepare_log() noexcept {
     out.is_file = out.never_waits = S_ISREG(file.st_mode) || (S_ISCHR(file.st_mode) && !terminal);
     if (!terminal && !S_ISFIFO(file.st_mode)) continue;
     const int own = ::open(paths[fd], O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    if (own != -1)
-      out = {.fd = own, .never_waits = true};  // else it is another user's, as after `su`
+    // If it cannot be, it is another user's, as after `su`.
+    if (own != -1) out = {.fd = own, .never_waits = true};
   }
 }
 
 void print_line(std::string_view line, int interrupt) {
-  const std::string text = std::string(line) + '\n';
-  const Output out = outputs[STDOUT_FILENO];
-  for (std::string_view rest = text; !rest.empty();) {
-    const bool now = out.never_waits || has_room(out.fd);
-    errno = EAGAIN;
-    const ssize_t count = now ? write_some(out.fd, rest) : -1;
-    if (count >= 0) {
-      rest.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno != EAGAIN) {
-      throw_errno({"cannot write to stdout"});
-    } else {
-      std::array<pollfd, 2> fds{{{.fd = out.fd, .events = POLLOUT, .revents = 0},
-                                 {.fd = interrupt, .events = POLLIN, .revents = 0}}};
-      if (::poll(fds.data(), fds.size(), -1) == -1 && errno != EINTR) throw_errno({"cannot wait"});
-      if (fds[0].revents == 0 && fds[1].revents != 0) return;
-    }
+  const Output& out = outputs[STDOUT_FILENO];
+  Lines lines;
+  lines.add({line});
+  while (const int error = lines.write(out)) {
+    errno = error;
+    if (error != EAGAIN) throw_errno({"cannot write to stdout"});
+    if (!wait_ready(out.fd, POLLOUT, Clock::time_point::max(), interrupt)) return;
   }
 }
 

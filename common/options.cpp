@@ -10,21 +10,26 @@
 
 #include <unistd.h>
 
+// The build says where the pages are (common/meson.build). This is for a compiler called by hand.
+#ifndef HTML_IN_SOURCE
+#define HTML_IN_SOURCE "common/html"
+#define HTML_INSTALLED "/usr/local/share/concurrent-server-workbook/html"
+#endif
+
 namespace {
 
 struct Flag {
   std::string_view name;
-  std::string_view value;
   std::string_view help;
 };
 
 constexpr std::array flags{
-    Flag{"--port", "N", "listen on 127.0.0.1:N; 0 picks a free port (7878)"},
-    Flag{"--sleep-ms", "N", "how long /sleep takes, in ms (5000)"},
-    Flag{"--html", "DIR", "where hello.html and 404.html are"},
-    Flag{"--workers", "N", "threads in the pool, 1 to 1000 (4)"},
-    Flag{"--take", "N", "stop after N connections (no limit)"},
-    Flag{"--grace-ms", "N", "how long a shutdown may take, in ms (30000)"},
+    Flag{"--port", " N       listen on 127.0.0.1:N; 0 picks a free port (7878)"},
+    Flag{"--sleep-ms", " N   how long /sleep takes, in ms (5000)"},
+    Flag{"--html", " DIR     where hello.html and 404.html are"},
+    Flag{"--workers", " N    threads in the pool, 1 to 1000 (4)"},
+    Flag{"--take", " N       stop after N connections (no limit)"},
+    Flag{"--grace-ms", " N   how long a shutdown may take, in ms (30000)"},
 };
 
 bool is_known(std::string_view name, Flags more) {
@@ -32,9 +37,8 @@ bool is_known(std::string_view name, Flags more) {
          std::ranges::find(more, name) != more.end();
 }
 
-template <typename T>
-T number(std::string_view flag, std::string_view text, T min, T max) {
-  T value{};
+int number(std::string_view flag, std::string_view text, int min, int max) {
+  int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < min || value > max) {
     throw std::invalid_argument(std::string(flag) + " takes a whole number from " +
@@ -44,17 +48,15 @@ T number(std::string_view flag, std::string_view text, T min, T max) {
   return value;
 }
 
-std::chrono::milliseconds time(std::string_view flag, std::string_view text) {
-  return std::chrono::milliseconds(number(flag, text, 0, std::numeric_limits<int>::max()));
-}
-
 void set(Options& options, std::string_view flag, std::string_view value) {
-  if (flag == "--port") options.port = number<std::uint16_t>(flag, value, 0, 65535);
-  if (flag == "--sleep-ms") options.sleep = time(flag, value);
+  constexpr int most = std::numeric_limits<int>::max();
+  using std::chrono::milliseconds;
+  if (flag == "--port") options.port = static_cast<std::uint16_t>(number(flag, value, 0, 65535));
+  if (flag == "--sleep-ms") options.sleep = milliseconds(number(flag, value, 0, most));
   if (flag == "--html") options.html = value.empty() ? "." : value;
-  if (flag == "--workers") options.workers = number<std::size_t>(flag, value, 1, 1000);
-  if (flag == "--take") options.take = number(flag, value, 1, std::numeric_limits<int>::max());
-  if (flag == "--grace-ms") options.grace = time(flag, value);
+  if (flag == "--workers") options.workers = static_cast<std::size_t>(number(flag, value, 1, 1000));
+  if (flag == "--take") options.take = number(flag, value, 1, most);
+  if (flag == "--grace-ms") options.grace = milliseconds(number(flag, value, 0, most));
 }
 
 }  // namespace
@@ -86,10 +88,7 @@ Options parse_options(std::span<const std::string_view> arguments, Flags more) {
 std::string usage(std::string_view program, Flags more) {
   std::string text = "Usage: " + std::string(program) + " [options]\n";
   for (const Flag& flag : flags) {
-    if (!is_known(flag.name, more)) continue;
-    std::string column = "  " + std::string(flag.name) + ' ' + std::string(flag.value);
-    column.resize(17, ' ');
-    text += column + std::string(flag.help) + '\n';
+    if (is_known(flag.name, more)) text.append("  ").append(flag.name).append(flag.help) += '\n';
   }
   return text + "  --help         print this and exit";
 }

@@ -1,6 +1,6 @@
 #include "startup.hpp"
 
-#include "error.hpp"
+#include "descriptor.hpp"
 #include "log.hpp"
 
 #include <csignal>
@@ -13,10 +13,10 @@ void prepare_process() {
     if (std::signal(signal, SIG_IGN) == SIG_ERR) throw_errno({"cannot ignore a signal"});
   }
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) != -1) continue;
     // open(2) takes the lowest number that is free, which is this one. For reading only: writing to
     // a stdout that was closed is still an error.
-    if (::open("/dev/null", O_RDONLY) == -1) throw_errno({"cannot open /dev/null"});
+    const bool closed = ::fcntl(fd, F_GETFD) == -1;
+    if (closed && ::open("/dev/null", O_RDONLY) == -1) throw_errno({"cannot open /dev/null"});
   }
   prepare_log();
 }

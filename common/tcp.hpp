@@ -1,6 +1,7 @@
 #pragma once
 
-#include <chrono>
+#include "descriptor.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -10,39 +11,6 @@
 #include <span>
 #include <string_view>
 #include <utility>
-
-using Clock = std::chrono::steady_clock;
-
-// Owns one descriptor and closes it: Rust's OwnedFd.
-class FileDescriptor {
- public:
-  FileDescriptor() = default;
-  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileDescriptor();
-
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_ = -1;
-};
-
-// Makes reads, writes and accepts on `fd` fail with EAGAIN instead of waiting (O_NONBLOCK), and
-// closes it in a program that this one turns into (FD_CLOEXEC). Throws std::system_error.
-void set_nonblocking_and_cloexec(int fd);
-
-// How to wait until `fd` can be read: true when it can, false once `deadline` has passed.
-using Wait = std::function<bool(int fd, Clock::time_point deadline)>;
-
-// The plain way. Throws std::system_error.
-bool wait_readable(int fd, Clock::time_point deadline);
-
-// The same, but it ends, with false, as soon as `interrupt` can be read.
-bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline);
 
 // One accepted connection.
 class TcpStream {
@@ -111,7 +79,6 @@ class Incoming : public std::ranges::view_base {
 
   std::function<std::optional<TcpStream>()> next_;
   std::optional<TcpStream> current_;
-  bool ended_ = false;
 };
 
 // A socket that listens on 127.0.0.1.
@@ -126,8 +93,9 @@ class TcpListener {
   int fd() const noexcept { return socket_.get(); }
 
   // The next connection, or nullopt if there is none, or it came to grief before we took it. Throws
-  // std::system_error if the listener is broken, or this process has no room: "cannot accept: ...".
-  std::optional<TcpStream> try_accept();
+  // std::system_error if the listener is broken: "cannot accept: ...". And if this process has no
+  // room for a connection (no descriptors, no memory), unless asked `patiently`: that passes.
+  std::optional<TcpStream> try_accept(bool patiently = false);
 
   // Every connection, for ever. Must not outlive the listener.
   Incoming incoming();

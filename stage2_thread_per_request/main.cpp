@@ -20,8 +20,9 @@ int main(int argc, char** argv) {
 
   for (TcpStream stream : listener.incoming()) {
     // Detached, they may use `site`: main never returns.
-    std::thread([stream = std::move(stream), &site]() mutable {
+    std::thread thread([stream = std::move(stream), &site]() mutable {
       handle_connection(std::move(stream), site);
-    }).detach();
+    });
+    thread.detach();
   }
 }

@@ -26,10 +26,7 @@ ThreadPool::ThreadPool(std::size_t size) {
   if (size == 0) throw std::invalid_argument("a pool needs a worker");
   auto [sender, receiver] = channel<Job>();
   sender_ = std::move(sender);
-  for (std::size_t id = 0; id < size; ++id)
-    workers_.emplace_back(id, receiver);
+  for (std::size_t id = 0; id < size; ++id) workers_.emplace_back(id, receiver);
 }
 
-void ThreadPool::execute(Job job) {
-  sender_.send(std::move(job));
-}
+void ThreadPool::execute(Job job) { sender_.send(std::move(job)); }

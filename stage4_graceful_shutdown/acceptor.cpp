@@ -12,7 +12,6 @@
 #include <new>
 #include <stdexcept>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -29,12 +28,6 @@ namespace {
 constexpr auto pause_time = 10ms;
 constexpr auto handshake_pause = 2ms;
 
-bool is_exhaustion(const std::error_code& code) {
-  return code == std::errc::too_many_files_open ||
-         code == std::errc::too_many_files_open_in_system || code == std::errc::no_buffer_space ||
-         code == std::errc::not_enough_memory;
-}
-
 // operator new calls this where it finds no memory, and then tries again ([new.handler]). Others
 // may not wait: they are the ones that give memory back.
 std::thread::id patient_thread;
@@ -43,23 +36,20 @@ void wait_for_memory() {
   std::this_thread::sleep_for(pause_time);
 }
 
-// How /proc/net/tcp shows 127.0.0.1:`port`: "0100007F:1EC6 ", the address as its bytes lie in
-// memory.
-std::array<char, 16> local_address(std::uint16_t port) {
-  std::array<char, 16> text{};
-  std::snprintf(text.data(), text.size(), "%08X:%04X ", htonl(INADDR_LOOPBACK), port);
+// How a row of /proc/net/tcp begins for 127.0.0.1:`port`, after its number: ": 0100007F:1EC6 ", the
+// address as its bytes lie in memory.
+std::array<char, 18> local_address(std::uint16_t port) {
+  std::array<char, 18> text{};
+  std::snprintf(text.data(), text.size(), ": %08X:%04X ", htonl(INADDR_LOOPBACK), port);
   return text;
 }
 
-// A row is "  12: 0100007F:1EC6 0100007F:8A3C 03 ...": our address, the client's, and the state, of
-// which 03 is SYN_RECV (proc(5)).
+// Then come the client's address and the state, of which 03 is SYN_RECV (proc(5)):
+// "  12: 0100007F:1EC6 0100007F:8A3C 03 ..."
 bool has_handshake(std::string_view rows, std::string_view address) {
-  constexpr std::size_t state_at = 2 * std::string_view("0100007F:1EC6 ").size() - 1;
-  while (!rows.empty()) {
-    std::string_view row = rows.substr(0, rows.find('\n'));
-    rows.remove_prefix(std::min(row.size() + 1, rows.size()));
-    row.remove_prefix(std::min(row.find(':') + 2, row.size()));
-    if (row.starts_with(address) && row.find(" 03 ") == state_at) return true;
+  for (std::size_t at = rows.find(address); at != rows.npos; at = rows.find(address, at + 1)) {
+    const std::size_t state = at + address.size() + std::string_view("0100007F:8A3C ").size();
+    if (rows.substr(std::min(state, rows.size())).starts_with("03 ")) return true;
   }
   return false;
 }
@@ -96,11 +86,11 @@ std::optional<TcpStream> Acceptor::next() {
       if (!somebody_is_there()) return std::nullopt;
       throw std::runtime_error("gave up clients that were still in the accept queue");
     }
-    if (std::optional<TcpStream> stream = try_accept()) return stream;
+    if (std::optional<TcpStream> stream = listener_.try_accept(true)) return stream;
     if (!somebody_is_there()) {
       if (last_look) return std::nullopt;
       last_look = !wait_for_somebody();
-    } else if (std::optional<TcpStream> just_come = try_accept()) {
+    } else if (std::optional<TcpStream> just_come = listener_.try_accept(true)) {
       return just_come;
     } else {
       // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves
@@ -110,26 +100,16 @@ std::optional<TcpStream> Acceptor::next() {
   }
 }
 
-std::optional<TcpStream> Acceptor::try_accept() {
-  try {
-    return listener_.try_accept();
-  } catch (const std::system_error& error) {
-    if (!is_exhaustion(error.code())) throw;
-    return std::nullopt;
-  }
-}
-
 // accept() may fail for want of a descriptor although nobody is there: it makes the socket first.
 bool Acceptor::somebody_is_there() const {
-  pollfd queue{.fd = listener_.fd(), .events = POLLIN, .revents = 0};
-  return ::poll(&queue, 1, 0) != 0;  // if it cannot be told, it is tried
+  return wait_ready(listener_.fd(), POLLIN, Clock::now());
 }
 
 // Returns false if nobody can come any more.
 bool Acceptor::wait_for_somebody() {
   if (!refusing_) {
     rest_();
-    stop_signal::wait_readable(listener_.fd(), Clock::time_point::max());
+    wait_readable_unless(stop_signal::fd(), listener_.fd(), Clock::time_point::max());
     return true;
   }
   // No handshake can begin any more, so those that are under way only get fewer. The pause is for a

@@ -28,7 +28,6 @@ class Acceptor {
 
  private:
   std::optional<TcpStream> next();
-  std::optional<TcpStream> try_accept();
   bool somebody_is_there() const;
   bool wait_for_somebody();
   void refuse_new_connections();
@@ -38,7 +37,7 @@ class Acceptor {
   const GracePeriod& grace_;
   const std::function<void()> rest_;
   const FileDescriptor table_;  // of the kernel's connections; opened while there are descriptors
-  const std::array<char, 16> address_;  // ours, as the table has it
+  const std::array<char, 18> address_;  // ours, as the table has it
   bool refusing_ = false;
   Clock::time_point accept_until_;  // once it is refusing
 };

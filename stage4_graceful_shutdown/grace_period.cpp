@@ -47,22 +47,20 @@ GracePeriod::~GracePeriod() {
   thread_.join();
 }
 
-Clock::time_point GracePeriod::end() const noexcept {
-  return after_stop(limit_);
-}
+Clock::time_point GracePeriod::end() const noexcept { return after_stop(limit_); }
 
 Clock::time_point GracePeriod::last_call() const noexcept {
   return after_stop(std::min<std::chrono::milliseconds>(1s, limit_ * 3 / 4));
 }
 
 bool GracePeriod::wait_until_last_call(int fd, Clock::time_point deadline) const {
-  if (!stop_signal::time() && stop_signal::wait_readable(fd, deadline)) return true;
+  if (!stop_signal::time() && wait_readable_unless(stop_signal::fd(), fd, deadline)) return true;
   // Either the deadline has passed, or the stop has come, which may bring it nearer.
   return wait_readable(fd, std::min(deadline, last_call()));
 }
 
 void GracePeriod::watch() noexcept {
-  stop_signal::wait();
+  wait_readable(stop_signal::fd(), Clock::time_point::max());
   std::unique_lock lock(mutex_);
   const auto done = [this] { return done_; };
   if (done_changed_.wait_until(lock, end(), done)) return;

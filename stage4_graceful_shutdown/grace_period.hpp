@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/tcp.hpp"
+#include "common/descriptor.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -19,8 +19,31 @@ class GracePeriod {
   ~GracePeriod();
   GracePeriod(const GracePeriod&) = delete;
 
-  class Ticket;
-  Ticket admit();
+  // One request, counted from when it is accepted until its job is destroyed, however that comes.
+  class Ticket {
+   public:
+    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}
+
+    // A worker turns to it. Returns how to wait for its client: as wait_readable() does, but from
+    // the stop on only until the last call.
+    Wait start() {
+      counted_ = count_in(grace_->running_);
+      return [grace = grace_](int fd, Clock::time_point deadline) {
+        return grace->wait_until_last_call(fd, deadline);
+      };
+    }
+
+   private:
+    using Counted = std::unique_ptr<std::atomic<int>, void (*)(std::atomic<int>*)>;
+    static Counted count_in(std::atomic<int>& count) {
+      ++count;
+      return {&count, [](std::atomic<int>* counted) { --*counted; }};
+    }
+
+    GracePeriod* grace_;
+    Counted counted_;
+  };
+  Ticket admit() { return Ticket(*this); }
 
   // When it is over; before the stop, never.
   Clock::time_point end() const noexcept;
@@ -41,35 +64,3 @@ class GracePeriod {
   bool done_ = false;  // guarded by mutex_
   std::thread thread_;
 };
-
-// One request, counted from when it is accepted until its job is destroyed, however that comes.
-class GracePeriod::Ticket {
- public:
-  explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}
-
-  // A worker turns to it. Returns how to wait for its client: as wait_readable() does, but from the
-  // stop on only until the last call.
-  Wait start() {
-    counted_ = count_in(grace_->running_);
-    return [grace = grace_](int fd, Clock::time_point deadline) {
-      return grace->wait_until_last_call(fd, deadline);
-    };
-  }
-
- private:
-  struct Uncount {
-    void operator()(std::atomic<int>* count) const noexcept { --*count; }
-  };
-  using Counted = std::unique_ptr<std::atomic<int>, Uncount>;
-  static Counted count_in(std::atomic<int>& count) {
-    ++count;
-    return Counted(&count);
-  }
-
-  GracePeriod* grace_;
-  Counted counted_;
-};
-
-inline GracePeriod::Ticket GracePeriod::admit() {
-  return Ticket(*this);
-}

@@ -1,13 +1,12 @@
 #include "stop_signal.hpp"
 
-#include "common/error.hpp"
+#include "common/descriptor.hpp"
 
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 
-#include <poll.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -42,9 +41,7 @@ void trip_at(Clock::rep now) noexcept {
   }
 }
 
-Clock::rep now() noexcept {
-  return Clock::now().time_since_epoch().count();
-}
+Clock::rep now() noexcept { return Clock::now().time_since_epoch().count(); }
 
 // Looks at the clock, exchanges atomics, writes one byte, as POSIX lets a handler do. (The C++
 // standard promises less: neither Clock::now() nor errno. With every compiler for these systems the
@@ -59,18 +56,11 @@ extern "C" void on_signal(int signal) {
   errno = interrupted_errno;
 }
 
-bool is_ignored(int signal) {
-  struct sigaction action{};
-  if (::sigaction(signal, nullptr, &action) == -1) throw_errno({"cannot look at a signal"});
-  return action.sa_handler == SIG_IGN;
-}
-
 }  // namespace
 
 void stop_signal::install() {
   if (::pipe(stop_pipe.data()) == -1) throw_errno({"cannot make a pipe"});
-  for (const int fd : stop_pipe)
-    set_nonblocking_and_cloexec(fd);
+  for (const int fd : stop_pipe) set_nonblocking_and_cloexec(fd);
 
   struct sigaction action{};
   action.sa_handler = on_signal;
@@ -78,20 +68,18 @@ void stop_signal::install() {
   sigemptyset(&action.sa_mask);  // macros on macOS, so without ::
   sigemptyset(&handled);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-    if (signal == SIGHUP && is_ignored(signal)) continue;
+    struct sigaction inherited{};
+    if (::sigaction(signal, nullptr, &inherited) == -1) throw_errno({"cannot look at a signal"});
+    if (signal == SIGHUP && inherited.sa_handler == SIG_IGN) continue;
     if (::sigaction(signal, &action, nullptr) == -1) throw_errno({"cannot handle a signal"});
     sigaddset(&handled, signal);
   }
   // A blocked signal is inherited like an ignored one, and would never be heard of.
-  if (const int error = ::pthread_sigmask(SIG_UNBLOCK, &handled, nullptr)) {
-    errno = error;
-    throw_errno({"cannot unblock the signals"});
-  }
+  errno = ::pthread_sigmask(SIG_UNBLOCK, &handled, nullptr);
+  if (errno != 0) throw_errno({"cannot unblock the signals"});
 }
 
-void stop_signal::trip() noexcept {
-  trip_at(now());
-}
+void stop_signal::trip() noexcept { trip_at(now()); }
 
 std::optional<Clock::time_point> stop_signal::time() noexcept {
   const Clock::rep at = tripped_at;
@@ -99,18 +87,4 @@ std::optional<Clock::time_point> stop_signal::time() noexcept {
   return Clock::time_point(Clock::duration(at));
 }
 
-int stop_signal::fd() noexcept {
-  return stop_pipe[0];
-}
-
-void stop_signal::wait() noexcept {
-  while (!time()) {
-    pollfd stop{.fd = stop_pipe[0], .events = POLLIN, .revents = 0};
-    // Whatever it is that fails here (no memory, say), it passes; and the stop must be seen.
-    if (::poll(&stop, 1, -1) == -1 && errno != EINTR) ::poll(nullptr, 0, 10);
-  }
-}
-
-bool stop_signal::wait_readable(int fd, Clock::time_point deadline) {
-  return wait_readable_unless(stop_pipe[0], fd, deadline);
-}
+int stop_signal::fd() noexcept { return stop_pipe[0]; }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/tcp.hpp"
+#include "common/descriptor.hpp"
 
 #include <optional>
 
@@ -20,14 +20,7 @@ void trip() noexcept;
 // When it was tripped; nullopt before.
 std::optional<Clock::time_point> time() noexcept;
 
-// What can be read from the stop on, for poll(2). Nobody may read it.
+// What can be read from the stop on: what to wait for, or to be interrupted by. Nobody may read it.
 int fd() noexcept;
-
-// Waits for the stop, for ever.
-void wait() noexcept;
-
-// Waits until `fd` can be read: true. False at the stop, or once `deadline` has passed; and only so
-// if `fd` is -1. Throws std::system_error.
-bool wait_readable(int fd, Clock::time_point deadline);
 
 }  // namespace stop_signal

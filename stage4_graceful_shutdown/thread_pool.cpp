@@ -3,7 +3,6 @@
 #include "common/log.hpp"
 #include "common/thread.hpp"
 
-#include <chrono>
 #include <exception>
 #include <optional>
 #include <stdexcept>
@@ -42,8 +41,7 @@ ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {
   if (size == 0) throw std::invalid_argument("a pool needs a worker");
   auto [sender, receiver] = channel<Job>();
   sender_ = std::move(sender);
-  for (std::size_t id = 0; id < size; ++id)
-    workers_.emplace_back(id, receiver);
+  for (std::size_t id = 0; id < size; ++id) workers_.emplace_back(id, receiver);
 }
 
 ThreadPool::~ThreadPool() {
@@ -56,10 +54,6 @@ ThreadPool::~ThreadPool() {
   }
 }
 
-void ThreadPool::execute(Job job) {
-  sender_->send(std::move(job));
-}
+void ThreadPool::execute(Job job) { sender_->send(std::move(job)); }
 
-void ThreadPool::let_catch_up() {
-  sender_->wait_if_more_than(workers_.size(), std::chrono::milliseconds(1));
-}
+void ThreadPool::let_catch_up() { sender_->wait_if_more_than(workers_.size()); }

@@ -109,8 +109,7 @@ std::vector<Task> make_tasks(const Settings& settings) {
     if (!settings.server.command.empty()) {
       tasks.push_back({0, &promise});
     } else {
-      for (int stage = 1; stage <= 4; ++stage)
-        tasks.push_back({stage, &promise});
+      for (int stage = 1; stage <= 4; ++stage) tasks.push_back({stage, &promise});
     }
   }
   return tasks;

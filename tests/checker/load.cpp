@@ -44,8 +44,7 @@ LoadResult stop_under_load(const Server& server, std::size_t clients, std::size_
     return Exchange(server.port(), request(client == 0 ? "/sleep" : "/"));
   };
   std::vector<Exchange> exchanges;
-  while (exchanges.size() < clients)
-    exchanges.push_back(begin(exchanges.size()));
+  while (exchanges.size() < clients) exchanges.push_back(begin(exchanges.size()));
   std::vector<pollfd> waits(clients);
   const auto any = [&](Step step) {
     return std::ranges::count(exchanges, step, &Exchange::step) > 0;

@@ -23,12 +23,8 @@ using std::to_string;
 // "At once", on a busy machine: longer than that is the 5 s deadline of a silent client, or never.
 constexpr auto at_once = 3s;
 
-Judgement kept(std::string evidence) {
-  return {Verdict::kept, std::move(evidence)};
-}
-Judgement broken(std::string evidence) {
-  return {Verdict::broken, std::move(evidence)};
-}
+Judgement kept(std::string evidence) { return {Verdict::kept, std::move(evidence)}; }
+Judgement broken(std::string evidence) { return {Verdict::broken, std::move(evidence)}; }
 
 // How the server has ended, and what it said if it aborted.
 std::string ending(Server& server) {
@@ -42,9 +38,7 @@ std::string ending(Server& server) {
   return exit->text() + " (" + said + ')';
 }
 
-std::string n_of_m(std::size_t n, std::size_t m) {
-  return to_string(n) + " of " + to_string(m);
-}
+std::string n_of_m(std::size_t n, std::size_t m) { return to_string(n) + " of " + to_string(m); }
 
 // As many clients as that, or fewer if the server refuses one: it may have died of the others.
 std::vector<Client> connect_many(const Server& server, std::size_t count,
@@ -188,8 +182,7 @@ std::vector<Conversation> conversations() {
   std::mt19937 random(1);
   for (int i = 0; i < 50; ++i) {
     std::string bytes(random() % 600, '\0');
-    for (char& c : bytes)
-      c = static_cast<char>(random());
+    for (char& c : bytes) c = static_cast<char>(random());
     all.push_back({"random bytes",
                    {bytes + (i % 2 == 0 ? "\r\n\r\n" : "")},
                    {0, 400, 404, 431, 501, 505},
@@ -341,9 +334,7 @@ Judgement finishes_running(const Subject& subject) {
       [&] { return finishes(subject, 0, SIGTERM); });
 }
 
-Judgement finishes_queued(const Subject& subject) {
-  return finishes(subject, 6, SIGINT);
-}
+Judgement finishes_queued(const Subject& subject) { return finishes(subject, 6, SIGINT); }
 
 // --- 6
 // ---------------------------------------------------------------------------------------------
@@ -405,8 +396,7 @@ Judgement silent_clients(const Subject& subject) {
   server.send(SIGTERM);
   const auto start = Clock::now();
   while (!server.wait_for_exit(50ms) && Clock::now() < start + 4s) {
-    for (Client& client : trickling)
-      client.send("x");
+    for (Client& client : trickling) client.send("x");
   }
   const std::optional<Exit> exit = server.wait_for_exit(0s);
   const std::string seconds =
@@ -422,8 +412,7 @@ Judgement gives_up(const Subject& subject) {
   constexpr auto grace = 300ms;
   Server server(subject, {.grace = grace, .sleep = 10s});
   std::vector<Client> clients = start_slow(server, subject.workers);
-  for (Client& client : connect_many(server, 2, request("/")))
-    clients.push_back(std::move(client));
+  for (Client& client : connect_many(server, 2, request("/"))) clients.push_back(std::move(client));
   settle([&] { return count_accepted(server, clients); }, clients.size());
   const auto start = Clock::now();
   server.send(SIGTERM);
@@ -461,8 +450,7 @@ Judgement drains_all_the_same(const Subject& subject, const std::string& name, i
   std::vector<Client> slow = start_slow(server, 1);
   server.send(first);
   if (first != more.front() && !port_closes(server)) return broken(name + ": the port stays open");
-  for (const int signal : more)
-    server.send(signal);
+  for (const int signal : more) server.send(signal);
   const bool answered = slow.at(0).read().is_ok();
   const std::optional<Exit> exit = server.wait_for_exit(5s);
   const std::string evidence = name + ": " + (answered ? "answered, " : "cut, ") + ending(server);

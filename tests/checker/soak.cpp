@@ -103,8 +103,7 @@ struct Totals {
 std::string test_of(const Settings& settings) {
   std::string test = std::to_string(settings.clients) + " clients, seed " +
                      std::to_string(settings.seed) + ", stopped:";
-  for (const std::string& word : settings.server.command)
-    test += ' ' + word;
+  for (const std::string& word : settings.server.command) test += ' ' + word;
   return test;
 }
 
@@ -136,9 +135,7 @@ void write_state(const Totals& totals, const Settings& settings) {
   std::filesystem::rename(fresh, settings.state);
 }
 
-std::string number(int n) {
-  return with_commas(n, 0);
-}
+std::string number(int n) { return with_commas(n, 0); }
 
 // The next stop. It depends on its number and the seed only, not on where a run begins.
 void stop_once(Totals& totals, const Settings& settings) {

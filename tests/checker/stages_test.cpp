@@ -33,9 +33,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-std::string binary(int stage) {
-  return stage_subject(stage).command.front();
-}
+std::string binary(int stage) { return stage_subject(stage).command.front(); }
 
 Exit run(Process& process) {
   const std::optional<Exit> exit = process.wait_for_exit(10s);
@@ -209,21 +207,11 @@ void check_panic(int stage) {
 }
 
 void check_stage(int stage) {
-  SUBCASE("keeps and breaks its promises") {
-    check_promises(stage);
-  }
-  SUBCASE("refuses a wrong command line") {
-    check_usage(stage);
-  }
-  SUBCASE("says where it listens, or why not") {
-    check_start(stage);
-  }
-  SUBCASE("says so when stdout is full or closed") {
-    check_stdout(stage);
-  }
-  SUBCASE("sleeps while it waits") {
-    check_waiting(stage);
-  }
+  SUBCASE("keeps and breaks its promises") { check_promises(stage); }
+  SUBCASE("refuses a wrong command line") { check_usage(stage); }
+  SUBCASE("says where it listens, or why not") { check_start(stage); }
+  SUBCASE("says so when stdout is full or closed") { check_stdout(stage); }
+  SUBCASE("sleeps while it waits") { check_waiting(stage); }
 }
 
 // Ends the server's listening from outside, so that its accept() fails. False if that cannot be had
@@ -329,30 +317,18 @@ Terminal open_terminal() {
 }  // namespace
 
 TEST_SUITE("stage1") {
-  TEST_CASE("stage 1") {
-    check_stage(1);
-  }
-  TEST_CASE("a client that resets ends the process") {
-    check_panic(1);
-  }
+  TEST_CASE("stage 1") { check_stage(1); }
+  TEST_CASE("a client that resets ends the process") { check_panic(1); }
 }
 
 TEST_SUITE("stage2") {
-  TEST_CASE("stage 2") {
-    check_stage(2);
-  }
-  TEST_CASE("a client that resets ends the process") {
-    check_panic(2);
-  }
+  TEST_CASE("stage 2") { check_stage(2); }
+  TEST_CASE("a client that resets ends the process") { check_panic(2); }
 }
 
 TEST_SUITE("stage3") {
-  TEST_CASE("stage 3") {
-    check_stage(3);
-  }
-  TEST_CASE("a client that resets ends the process") {
-    check_panic(3);
-  }
+  TEST_CASE("stage 3") { check_stage(3); }
+  TEST_CASE("a client that resets ends the process") { check_panic(3); }
 
   TEST_CASE("the log is the chapter's") {
     Server server(stage_subject(3), {.sleep = 1ms});
@@ -362,9 +338,7 @@ TEST_SUITE("stage3") {
 }
 
 TEST_SUITE("stage4") {
-  TEST_CASE("stage 4") {
-    check_stage(4);
-  }
+  TEST_CASE("stage 4") { check_stage(4); }
 
   TEST_CASE("a job that fails says why, and that is all") {
     Server server(stage_subject(4));
@@ -397,8 +371,7 @@ TEST_SUITE("stage4") {
   TEST_CASE("a whole request queued behind silent clients is answered after the stop") {
     Server server(stage_subject(4));
     std::vector<Client> silent;
-    while (silent.size() < 20)
-      silent.emplace_back(server.port());
+    while (silent.size() < 20) silent.emplace_back(server.port());
     Client client(server.port(), request("/"));
     server.send(SIGTERM);
     CHECK(client.read().is_ok());
@@ -411,8 +384,7 @@ TEST_SUITE("stage4") {
     char first = 0;  // or it might be closed before the first line, which is a reason to end
     REQUIRE(::read(log.read_end.get(), &first, 1) == 1);
     log = {};
-    for (int i = 0; i < 3; ++i)
-      CHECK(ask(server.port(), "/").is_ok());
+    for (int i = 0; i < 3; ++i) CHECK(ask(server.port(), "/").is_ok());
     server.send(SIGINT);
     CHECK(run(server).with(0));
     CHECK(server.err() == "cannot write to stdout: Broken pipe. Log lines are lost.\n");
@@ -423,8 +395,7 @@ TEST_SUITE("stage4") {
     Subject subject = stage_subject(4);
     subject.command.insert(subject.command.begin(), {"sh", "-c", "exec \"$@\" 2>&1", "sh"});
     Server server(subject, {.sleep = 1ms}, {.out = log.write_end.get()});
-    for (int i = 0; i < 10; ++i)
-      CHECK(ask(server.port(), "/").is_ok());
+    for (int i = 0; i < 10; ++i) CHECK(ask(server.port(), "/").is_ok());
     server.send(SIGTERM);
     CHECK(run(server).with(0));
   }
@@ -442,8 +413,7 @@ TEST_SUITE("stage4") {
         "Listening on http://127.0.0.1:" + std::to_string(server.port()) + '\n';
     CHECK(read_some(log.read_end) == first);
     fill(filling);
-    for (int i = 0; i < 7; ++i)
-      CHECK(ask(server.port(), "/").is_ok());
+    for (int i = 0; i < 7; ++i) CHECK(ask(server.port(), "/").is_ok());
     read_some(log.read_end);
     CHECK(ask(server.port(), "/").is_ok());
     const std::string said = read_some(log.read_end);
@@ -461,8 +431,7 @@ TEST_SUITE("stage4") {
   TEST_CASE("a terminal that nobody reads fills up, in the middle of a line") {
     const Terminal terminal = open_terminal();
     Server server(stage_subject(4), {}, {.out = terminal.slave.get()});
-    for (int i = 0; i < 3000; ++i)
-      REQUIRE(ask(server.port(), "/").is_ok());
+    for (int i = 0; i < 3000; ++i) REQUIRE(ask(server.port(), "/").is_ok());
     server.send(SIGTERM);
     CHECK(run(server).with(0));
     // Room may come late: a terminal passes on what it has, step by step.
@@ -476,8 +445,7 @@ TEST_SUITE("stage4") {
     Subject subject = stage_subject(4);
     subject.command.insert(subject.command.begin(), {"sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"});
     Server server(subject);
-    for (int i = 0; i < 60; ++i)
-      REQUIRE(ask(server.port(), "/").is_ok());
+    for (int i = 0; i < 60; ++i) REQUIRE(ask(server.port(), "/").is_ok());
     server.send(SIGTERM);
     CHECK(run(server).with(0));
     CHECK(
@@ -505,8 +473,7 @@ TEST_SUITE("stage4") {
       } else {
         fill(terminal.filling);
       }
-      for (int i = 0; i < 5; ++i)
-        CHECK(ask(server.port(), "/").is_ok());
+      for (int i = 0; i < 5; ++i) CHECK(ask(server.port(), "/").is_ok());
       server.send(SIGTERM);
       CHECK(run(server).with(0));
       CHECK(server.err().starts_with("Log lines dropped, since nobody read stdout: "));
@@ -519,8 +486,7 @@ TEST_SUITE("stage4") {
     Server server(subject, {.grace = 300ms, .sleep = 10s});
     CHECK(ask(server.port(), "/").is_ok());  // neither, by then
     std::vector<Client> clients;
-    while (clients.size() < 7)
-      clients.emplace_back(server.port(), request("/sleep"));
+    while (clients.size() < 7) clients.emplace_back(server.port(), request("/sleep"));
     REQUIRE(server.wait_for_out("got a job", 3));
     server.send(SIGINT);
     CHECK(run(server).with(1));
@@ -532,24 +498,20 @@ TEST_SUITE("stage4") {
     Server server(stage_subject(4));
     server.send(SIGSTOP);
     std::vector<Client> clients;
-    while (clients.size() < count)
-      clients.emplace_back(server.port(), request("/"));
+    while (clients.size() < count) clients.emplace_back(server.port(), request("/"));
     server.send(SIGTERM);
     server.send(SIGCONT);
-    for (Client& client : clients)
-      CHECK(client.read().is_ok());
+    for (Client& client : clients) CHECK(client.read().is_ok());
     CHECK(run(server).with(0));
   }
 
   TEST_CASE("out of descriptors for long, all who were connected are answered all the same") {
     Server server(stage_subject(4), {.sleep = 700ms}, {.max_descriptors = 24});
     std::vector<Client> clients;
-    while (clients.size() < 30)
-      clients.emplace_back(server.port(), request("/sleep"));
+    while (clients.size() < 30) clients.emplace_back(server.port(), request("/sleep"));
     REQUIRE(eventually([&] { return descriptor_count(server.pid()) == 24; }));
     server.send(SIGTERM);
-    for (Client& client : clients)
-      CHECK(client.read().is_ok());
+    for (Client& client : clients) CHECK(client.read().is_ok());
     CHECK(run(server).with(0));
   }
 
@@ -624,8 +586,7 @@ TEST_SUITE("stage4") {
     server.send(SIGSTOP);
     REQUIRE(eventually([&] { return process_state(server.pid()) == 'T'; }));
     std::vector<Client> clients;
-    while (clients.size() < 20)
-      clients.emplace_back(server.port(), request("/"));
+    while (clients.size() < 20) clients.emplace_back(server.port(), request("/"));
     server.send(SIGTERM);
     server.send(SIGCONT);
     const Exit exit = run(server);
@@ -638,18 +599,15 @@ TEST_SUITE("stage4") {
   TEST_CASE("after the stop, nobody lingers long, and no answer is destroyed for that") {
     Server server(stage_subject(4), {.sleep = 1500ms});
     std::vector<Client> slow;
-    while (slow.size() < 4)
-      slow.emplace_back(server.port(), request("/sleep"));
+    while (slow.size() < 4) slow.emplace_back(server.port(), request("/sleep"));
     REQUIRE(server.wait_for_out("got a job", 4));
     // Of these the whole body is here already when a worker turns to them, too late for lingering.
     std::vector<Client> posts;
     const std::string post =
         request("/", "POST", "Content-Length: 60000\r\n") + std::string(60000, 'x');
-    while (posts.size() < 20)
-      posts.emplace_back(server.port(), post);
+    while (posts.size() < 20) posts.emplace_back(server.port(), post);
     server.send(SIGTERM);
-    for (Client& client : slow)
-      CHECK(client.read().is_ok());
+    for (Client& client : slow) CHECK(client.read().is_ok());
     const auto start = Clock::now();
     for (Client& client : posts) {
       const Answer answer = client.read();
@@ -695,17 +653,14 @@ TEST_SUITE("stage4") {
     Server server(subject, {.sleep = 2s});
     CHECK(ask(server.port(), "/").is_ok());
     std::vector<Client> clients;
-    while (clients.size() < 2)
-      clients.emplace_back(server.port(), request("/sleep"));
+    while (clients.size() < 2) clients.emplace_back(server.port(), request("/sleep"));
     REQUIRE(server.wait_for_out("got a job", 3));
     const rlim_t size = memory_size(server.pid());
     const rlimit limit{size, size};
     REQUIRE(::prlimit(server.pid(), RLIMIT_AS, &limit, nullptr) == 0);
-    while (clients.size() < count)
-      clients.emplace_back(server.port(), request("/"));
+    while (clients.size() < count) clients.emplace_back(server.port(), request("/"));
     server.send(SIGTERM);
-    for (Client& client : clients)
-      CHECK(client.read().is_ok());
+    for (Client& client : clients) CHECK(client.read().is_ok());
     CHECK(run(server).with(0));
     CHECK(server.err().empty());
   }
@@ -735,18 +690,10 @@ TEST_SUITE("stage4") {
 
 // A client has 5 s for its head. Each stage by itself, so that they can be tested at once.
 TEST_SUITE("deadline") {
-  TEST_CASE("stage 1") {
-    check_deadline(1);
-  }
-  TEST_CASE("stage 2") {
-    check_deadline(2);
-  }
-  TEST_CASE("stage 3") {
-    check_deadline(3);
-  }
-  TEST_CASE("stage 4") {
-    check_deadline(4);
-  }
+  TEST_CASE("stage 1") { check_deadline(1); }
+  TEST_CASE("stage 2") { check_deadline(2); }
+  TEST_CASE("stage 3") { check_deadline(3); }
+  TEST_CASE("stage 4") { check_deadline(4); }
 }
 
 TEST_SUITE("process_one") {

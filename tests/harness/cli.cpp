@@ -59,8 +59,7 @@ std::string with_commas(double value, int decimals) {
   std::snprintf(fixed.data(), fixed.size(), "%.*f", decimals, value);
   std::string text = fixed.data();
   std::size_t at = std::min(text.find('.'), text.size());
-  for (; at > 3; at -= 3)
-    text.insert(at - 3, ",");
+  for (; at > 3; at -= 3) text.insert(at - 3, ",");
   return text;
 }
 

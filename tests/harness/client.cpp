@@ -144,13 +144,9 @@ bool Client::send(std::string_view bytes) {
   return true;
 }
 
-void Client::half_close() {
-  ::shutdown(socket_.get(), SHUT_WR);
-}
+void Client::half_close() { ::shutdown(socket_.get(), SHUT_WR); }
 
-void Client::reset() {
-  socket_ = FileDescriptor();
-}
+void Client::reset() { socket_ = FileDescriptor(); }
 
 Answer Client::read(std::chrono::milliseconds limit) {
   const auto deadline = Clock::now() + limit;

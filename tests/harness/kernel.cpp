@@ -100,9 +100,7 @@ std::optional<std::uint16_t> find_listening(Matches matches) {
   return std::nullopt;
 }
 
-std::filesystem::path proc(pid_t pid) {
-  return "/proc/" + std::to_string(pid);
-}
+std::filesystem::path proc(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -157,17 +155,13 @@ std::vector<pid_t> children(pid_t pid) {
   return {std::istream_iterator<pid_t>(file), {}};
 }
 
-int thread_count(pid_t pid) {
-  return status_number(pid, "Threads:");
-}
+int thread_count(pid_t pid) { return status_number(pid, "Threads:"); }
 
 std::size_t memory_size(pid_t pid) {
   return static_cast<std::size_t>(status_number(pid, "VmSize:")) * 1024;
 }
 
-int peak_memory(pid_t pid) {
-  return status_number(pid, "VmHWM:");
-}
+int peak_memory(pid_t pid) { return status_number(pid, "VmHWM:"); }
 
 int descriptor_count(pid_t pid) {
   int count = 0;

@@ -50,8 +50,7 @@ REGISTER_LISTENER("counter", 1, Counter);
 // How many test cases the command asks for.
 unsigned count_tests(const std::vector<std::string>& command) {
   std::vector<const char*> words;
-  for (const std::string& word : command)
-    words.push_back(word.c_str());
+  for (const std::string& word : command) words.push_back(word.c_str());
   words.push_back("--count");
   doctest::Context(static_cast<int>(words.size()), words.data()).run();
   return tests_run;

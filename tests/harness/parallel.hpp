@@ -12,10 +12,8 @@ void in_parallel(std::size_t count, std::size_t threads, Function function) {
   std::vector<std::thread> workers(threads);
   for (std::thread& worker : workers) {
     worker = std::thread([&] {
-      for (std::size_t i = next++; i < count; i = next++)
-        function(i);
+      for (std::size_t i = next++; i < count; i = next++) function(i);
     });
   }
-  for (std::thread& worker : workers)
-    worker.join();
+  for (std::thread& worker : workers) worker.join();
 }

@@ -81,15 +81,9 @@ void become(char* const* argv, const Launch& launch, pid_t parent, int out, int 
 
 }  // namespace
 
-bool Exit::with(int code) const {
-  return WIFEXITED(status) && WEXITSTATUS(status) == code;
-}
-bool Exit::by_any_signal() const {
-  return WIFSIGNALED(status);
-}
-bool Exit::by_signal(int sig) const {
-  return WIFSIGNALED(status) && WTERMSIG(status) == sig;
-}
+bool Exit::with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
+bool Exit::by_any_signal() const { return WIFSIGNALED(status); }
+bool Exit::by_signal(int sig) const { return WIFSIGNALED(status) && WTERMSIG(status) == sig; }
 
 std::string Exit::text() const {
   if (WIFEXITED(status)) return "exit " + std::to_string(WEXITSTATUS(status));
@@ -100,8 +94,7 @@ std::string Exit::text() const {
 Process::Process(const std::vector<std::string>& command, const Launch& launch)
     : out_(make_buffer()), err_(make_buffer()) {
   std::vector<char*> argv;
-  for (const std::string& word : command)
-    argv.push_back(const_cast<char*>(word.c_str()));
+  for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   std::array<int, 2> failure{};
   if (::pipe2(failure.data(), O_CLOEXEC) == -1) fail("cannot make a pipe");
@@ -152,12 +145,8 @@ std::optional<Exit> Process::wait_for_exit(std::chrono::milliseconds limit) {
   return exit_;
 }
 
-std::string Process::out() const {
-  return read_all(out_);
-}
-std::string Process::err() const {
-  return read_all(err_);
-}
+std::string Process::out() const { return read_all(out_); }
+std::string Process::err() const { return read_all(err_); }
 
 bool Process::wait_for_out(const std::string& text, std::size_t count) {
   const auto seen = [&] {

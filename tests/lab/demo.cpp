@@ -114,9 +114,7 @@ Settings parse(const std::vector<std::string>& arguments) {
 // terminal sends it to nobody else.
 volatile std::sig_atomic_t interrupted = 0;
 
-extern "C" void on_signal(int signal) {
-  interrupted = signal;
-}
+extern "C" void on_signal(int signal) { interrupted = signal; }
 
 constexpr std::size_t min_width = 60;  // columns
 constexpr std::size_t max_width = 100;
@@ -187,8 +185,7 @@ void write_file(const std::string& name, const std::string& text) {
 Recording play(const Settings& settings) {
   Play play(settings.scene, settings.roles);
   // From here on there is something to be ended in order.
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-    std::signal(signal, on_signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, on_signal);
   const bool live = !settings.json && is_terminal(STDOUT_FILENO);
   Screen screen;
   auto next = Clock::now();

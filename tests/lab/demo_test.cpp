@@ -1,11 +1,11 @@
 // The demo: its pictures, from events that are made up; then one real run of each scene.
 
+#include "golden.hpp"
 #include "picture.hpp"
 #include "play.hpp"
 #include "tests/checker/promises.hpp"
 #include "tests/harness/client.hpp"
 #include "tests/harness/doctest.hpp"
-#include "golden.hpp"
 #include "tests/harness/kernel.hpp"
 
 #include <algorithm>
@@ -19,12 +19,8 @@ using namespace std::chrono_literals;
 namespace {
 
 // As wait() would tell it: an exit status, or a signal.
-Exit exits(int status) {
-  return {status << 8};
-}
-Exit ends_by(int signal) {
-  return {signal};
-}
+Exit exits(int status) { return {status << 8}; }
+Exit ends_by(int signal) { return {signal}; }
 
 // Two servers, and one client of each kind.
 Recording made_up() {
@@ -166,8 +162,7 @@ TEST_SUITE("demo") {
     recording.happened.reset();
     recording.servers.erase(recording.servers.begin());
     ServerRecord& server = recording.servers.front();
-    for (ClientRecord& client : server.clients)
-      client.end.reset();
+    for (ClientRecord& client : server.clients) client.end.reset();
     server.clients.back().changes.clear();
     const std::string picture = draw_text(recording, 80, false);
     CHECK(picture.find("\n client 1  =====\n") != std::string::npos);
@@ -184,8 +179,7 @@ TEST_SUITE("demo") {
       recording.servers.back().clients.front().end->at = std::chrono::seconds(seconds);
       for (const std::size_t width : {60, 80, 100}) {
         std::istringstream lines(draw_text(recording, width, false));
-        for (std::string line; std::getline(lines, line);)
-          CHECK(line.size() < width);
+        for (std::string line; std::getline(lines, line);) CHECK(line.size() < width);
       }
     }
   }
@@ -273,8 +267,7 @@ TEST_SUITE("demo") {
       const std::optional<Exit> exit = running.demo.wait_for_exit(5s);
       REQUIRE(exit);
       CHECK(exit->by_signal(signal));
-      for (const pid_t server : running.servers)
-        CHECK(eventually([&] { return is_gone(server); }));
+      for (const pid_t server : running.servers) CHECK(eventually([&] { return is_gone(server); }));
     }
   }
 

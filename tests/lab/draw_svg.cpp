@@ -17,9 +17,7 @@ constexpr int left = 90;
 constexpr int right = 540;
 constexpr int row = 22;
 
-int x_of(Time at, Time span) {
-  return left + static_cast<int>((right - left) * at / span);
-}
+int x_of(Time at, Time span) { return left + static_cast<int>((right - left) * at / span); }
 
 std::string bar(int from, int to, int y, State state) {
   constexpr std::array<std::string_view, 4> names{"connecting", "kernel", "queued", "served"};

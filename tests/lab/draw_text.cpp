@@ -61,10 +61,8 @@ std::string legend(const Scene& scene, std::size_t width) {
   const auto add = [&](auto what) {
     pieces.push_back(std::string{symbol(what).symbol, ' '}.append(meaning(what)));
   };
-  for (const State state : {State::served, State::accepted, State::in_kernel})
-    add(state);
-  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused})
-    add(fate);
+  for (const State state : {State::served, State::accepted, State::in_kernel}) add(state);
+  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused}) add(fate);
   if (scene.plot == Plot::rude_client) add(Fate::left);
   return flow(pieces, width);
 }

@@ -74,9 +74,7 @@ bool Play::step() {
   return !recording_.over;
 }
 
-Time Play::now() const {
-  return std::chrono::duration_cast<Time>(Clock::now() - start_);
-}
+Time Play::now() const { return std::chrono::duration_cast<Time>(Clock::now() - start_); }
 
 // When client number `client` connects; nullopt if that is not known yet. The rude one comes first:
 // its end is to find the others in the middle of theirs.
@@ -154,8 +152,7 @@ void Play::wait_for_clients() {
 }
 
 void Play::look() {
-  for (std::size_t i = 0; i < casts_.size(); ++i)
-    look_at(casts_[i], recording_.servers[i]);
+  for (std::size_t i = 0; i < casts_.size(); ++i) look_at(casts_[i], recording_.servers[i]);
 }
 
 void Play::look_at(Cast& cast, ServerRecord& record) {

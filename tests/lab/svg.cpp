@@ -30,9 +30,7 @@ std::string svg_begin(int width, int height, std::string_view title, std::string
          "</desc>\n";
 }
 
-std::string svg_paper() {
-  return "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n";
-}
+std::string svg_paper() { return "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n"; }
 
 std::string svg_text(int x, int y, std::string_view attributes, std::string_view text) {
   return "<text x=\"" + to_string(x) + "\" y=\"" + to_string(y) + '"' + std::string(attributes) +

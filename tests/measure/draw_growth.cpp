@@ -161,8 +161,7 @@ std::string svg_growth(const std::vector<std::string>& columns, const std::vecto
   for (const Growth& growth : panels) {
     const Panel panel = make_panel(growth, columns.size(), left);
     content += axes(panel);
-    for (std::size_t i = 0; i < columns.size(); ++i)
-      content += curve(panel, i);
+    for (std::size_t i = 0; i < columns.size(); ++i) content += curve(panel, i);
     content += ends(panel, columns.size());
     left += panel_step;
   }

@@ -20,7 +20,7 @@
 int main(int argc, char** argv) {
   prepare_process();
   const Options options = options_or_exit(argc, argv, {"--workers"});
-  const std::string answer = make_response(Status::ok, "text/html; charset=utf-8",
+  const std::string answer = make_response(status::ok, "text/html; charset=utf-8",
                                            load_site(options.html, options.sleep).hello, true);
   const TcpListener listener = TcpListener::bind(options.port);
   ::fcntl(listener.fd(), F_SETFL, 0);  // here, each thread waits in accept()
@@ -35,7 +35,6 @@ int main(int argc, char** argv) {
     }
   };
   std::vector<std::thread> others;  // for ever, like main
-  while (others.size() + 1 < options.workers)
-    others.emplace_back(serve);
+  while (others.size() + 1 < options.workers) others.emplace_back(serve);
   serve();
 }

@@ -245,8 +245,7 @@ class PeakThreads {
  public:
   explicit PeakThreads(pid_t pid)
       : thread_([this, pid] {
-          for (; !done_; pause_for(1ms))
-            peak_ = std::max(peak_.load(), thread_count(pid));
+          for (; !done_; pause_for(1ms)) peak_ = std::max(peak_.load(), thread_count(pid));
         }) {}
   ~PeakThreads() {
     done_ = true;
@@ -341,8 +340,7 @@ void print_growth(const Settings& settings) {
             << " ms\n"
                "(limit does not sleep: its figures are those of the clients, and of the machine;\n"
                "last step: the last row through the one before)\n\n";
-  for (const Growth& growth : panels)
-    std::cout << text_growth(columns, growth) << '\n';
+  for (const Growth& growth : panels) std::cout << text_growth(columns, growth) << '\n';
 }
 
 // --- pool --------------------------------------------------------------------------------------

@@ -20,9 +20,7 @@ namespace {
 const std::vector<std::string> columns{"limit", "stage 1", "stage 2"};
 
 // The second round on a machine that was busy: everything took twice as long.
-Series made_up() {
-  return {"p50, ms", 2, {{1, 2, 40}, {2, 4, 80}, {1, 2.5, 1200}}};
-}
+Series made_up() { return {"p50, ms", 2, {{1, 2, 40}, {2, 4, 80}, {1, 2.5, 1200}}}; }
 
 Growth made_up_growth() {
   return {
@@ -115,8 +113,7 @@ TEST_SUITE("measure") {
 
   TEST_CASE("limit gives whole answers") {
     const Server limit(Subject{.command = {BUILD "/tests/limit", "--port", "0"}});
-    for (int i = 0; i < 10; ++i)
-      CHECK(ask(limit.port(), "/").is_ok());
+    for (int i = 0; i < 10; ++i) CHECK(ask(limit.port(), "/").is_ok());
   }
 
   TEST_CASE("a quick run finds what must be so on any machine") {
@@ -155,10 +152,8 @@ TEST_SUITE("measure") {
                                   "system, us/request", "both, us/request", "peak memory, MiB"}) {
       CHECK_MESSAGE(figures(cost, row).size() == 5, row);
     }
-    for (const double rate : figures(cost, "requests a second"))
-      CHECK(rate > 0);
-    for (const double time : figures(cost, "both, us/request"))
-      CHECK(time > 0);
+    for (const double rate : figures(cost, "requests a second")) CHECK(rate > 0);
+    for (const double time : figures(cost, "both, us/request")) CHECK(time > 0);
     check_threads(figures(cost, "threads"));
   }
 

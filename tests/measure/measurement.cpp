@@ -34,9 +34,7 @@ std::string ratio_text(double ratio) {
   return ratio < 9.995 ? fixed(ratio, 2) : ratio < 99.95 ? fixed(ratio, 1) : with_commas(ratio, 0);
 }
 
-std::string times(double ratio) {
-  return (std::isnan(ratio) ? "" : "x") + ratio_text(ratio);
-}
+std::string times(double ratio) { return (std::isnan(ratio) ? "" : "x") + ratio_text(ratio); }
 
 std::string right(std::string_view text, std::size_t width) {
   return std::string(width - std::min(width, text.size()), ' ') + std::string(text);
@@ -47,8 +45,7 @@ template <typename Cell>
 std::string line(Layout layout, std::string head, std::size_t first, std::size_t columns,
                  Cell cell) {
   head.resize(layout.label + first * layout.column, ' ');
-  for (std::size_t i = first; i < columns; ++i)
-    head += right(cell(i), layout.column);
+  for (std::size_t i = first; i < columns; ++i) head += right(cell(i), layout.column);
   return head + '\n';
 }
 
@@ -65,8 +62,7 @@ Spread spread(std::vector<double> values) {
 
 double Series::median(std::size_t subject) const {
   std::vector<double> values;
-  for (const std::vector<double>& round : rounds)
-    values.push_back(round.at(subject));
+  for (const std::vector<double>& round : rounds) values.push_back(round.at(subject));
   return spread(values).median;
 }
 

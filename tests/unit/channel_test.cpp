@@ -14,13 +14,11 @@ using namespace std::chrono_literals;
 TEST_SUITE("channel") {
   TEST_CASE("what is sent is received, in order, also after the sender is gone") {
     auto [sender, receiver] = channel<int>();
-    for (int i = 0; i < 3; ++i)
-      sender.send(i);
+    for (int i = 0; i < 3; ++i) sender.send(i);
     {
       const Sender<int> gone = std::move(sender);
     }
-    for (int i = 0; i < 3; ++i)
-      CHECK(receiver.recv() == i);
+    for (int i = 0; i < 3; ++i) CHECK(receiver.recv() == i);
     CHECK_FALSE(receiver.recv());
     CHECK_FALSE(receiver.recv());
   }
@@ -58,30 +56,24 @@ TEST_SUITE("channel") {
     std::vector<std::thread> consumers;
     for (std::vector<int>& mine : received) {
       consumers.emplace_back([&mine, &receiver = receiver] {
-        while (const std::optional<int> value = receiver.recv())
-          mine.push_back(*value);
+        while (const std::optional<int> value = receiver.recv()) mine.push_back(*value);
       });
     }
     std::vector<std::thread> threads;
     for (int p = 0; p < producers; ++p) {
       threads.emplace_back([p, &sender = sender] {
-        for (int i = 0; i < each; ++i)
-          sender.send(p * each + i);
+        for (int i = 0; i < each; ++i) sender.send(p * each + i);
       });
     }
-    for (std::thread& thread : threads)
-      thread.join();
+    for (std::thread& thread : threads) thread.join();
     sender = Sender<int>();
-    for (std::thread& thread : consumers)
-      thread.join();
+    for (std::thread& thread : consumers) thread.join();
 
     std::vector<int> all;
-    for (const std::vector<int>& some : received)
-      all.insert(all.end(), some.begin(), some.end());
+    for (const std::vector<int>& some : received) all.insert(all.end(), some.begin(), some.end());
     std::ranges::sort(all);
     REQUIRE(all.size() == producers * each);
-    for (int i = 0; i < producers * each; ++i)
-      REQUIRE(all[static_cast<std::size_t>(i)] == i);
+    for (int i = 0; i < producers * each; ++i) REQUIRE(all[static_cast<std::size_t>(i)] == i);
   }
 
   TEST_CASE("whoever sends too fast can wait for the receivers, but not for ever") {

@@ -35,8 +35,7 @@ struct Source {
 
 int count(auto&& range) {
   int n = 0;
-  for (TcpStream stream : range)
-    ++n;
+  for (TcpStream stream : range) ++n;
   return n;
 }
 

@@ -68,8 +68,7 @@ TEST_SUITE("thread_pool") {
         go_on.wait();
         ++done;
       });
-      for (int i = 0; i < 100; ++i)
-        pool.execute([&] { ++done; });
+      for (int i = 0; i < 100; ++i) pool.execute([&] { ++done; });
       running.wait();
       CHECK(done == 0);
       go_on.count_down();

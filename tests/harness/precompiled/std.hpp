@@ -1,5 +1,5 @@
-// What most files of the tests include, compiled once for all of them (tests/meson.build). Each file
-// still includes what it needs.
+// What most files of the tests include, compiled once for all of them (tests/meson.build). Each
+// file still includes what it needs.
 #include <algorithm>
 #include <array>
 #include <chrono>

@@ -1,0 +1,65 @@
+#include "descriptor.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstdint>
+#include <string>
+#include <system_error>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+using namespace std::chrono_literals;
+
+void throw_errno(std::initializer_list<std::string_view> doing) {
+  const int error = errno;
+  std::string text;
+  for (const std::string_view part : doing) text += part;
+  throw std::system_error(error, std::generic_category(), text);
+}
+
+FileDescriptor::~FileDescriptor() {
+  if (fd_ != -1) ::close(fd_);
+}
+
+void set_nonblocking_and_cloexec(int fd) {
+  const int flags = ::fcntl(fd, F_GETFL);
+  if (flags == -1 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
+      ::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
+    throw_errno({"cannot set up a descriptor"});
+  }
+}
+
+bool is_shortage(int error) noexcept {
+  const bool shortage = error == ENOMEM || error == ENOBUFS;
+  if (shortage) ::poll(nullptr, 0, 10);
+  errno = error;
+  return shortage;
+}
+
+bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt) {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
+    std::array<pollfd, 2> fds{{{.fd = fd, .events = events, .revents = 0},
+                               {.fd = interrupt, .events = POLLIN, .revents = 0}}};
+    const int count = ::poll(fds.data(), fds.size(), timeout);
+    if (count > 0) return fds[0].revents != 0;
+    if (count == 0 && Clock::now() >= deadline) return false;
+    // EAGAIN is what POSIX calls a shortage here.
+    if (count == -1 && !is_shortage(errno) && errno != EAGAIN && errno != EINTR) {
+      throw_errno({"cannot wait"});
+    }
+  }
+}
+
+bool wait_readable(int fd, Clock::time_point deadline) {
+  return wait_readable_unless(-1, fd, deadline);
+}
+
+bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline) {
+  return Clock::now() < deadline && wait_ready(fd, POLLIN, deadline, interrupt);
+}
