@@ -168,7 +168,8 @@ class Quotations(Notes):
         for language in ("text", "sh"):
             self.assert_fault(f"```{language}\n$ ls\n```\n", 2, "console")
             self.assert_fault(f"```{language}\n2| $ ls\n```\n", 2, "console")
-        self.assert_fault("```rust\nfn main() {}\n```\n", 2, "name the listing")
+        self.assertEqual(self.faults("```rust\n" + "f();\n" * 4 + "```\n"), [])
+        self.assert_fault("```rust\n" + "f();\n" * 5 + "```\n", 6, "four lines at most")
         self.assert_fault("```text\nno end\n", 1, "has no end")
 
 
