@@ -12,6 +12,3 @@ std::string draw_text(const Recording& recording, std::size_t width, bool colour
 
 // A figure for slides and notes: readable in light and dark mode, and without colour.
 std::string draw_svg(const Recording& recording);
-
-// For who wants to plot it, in milliseconds since the first client began.
-std::string draw_json(const Recording& recording);

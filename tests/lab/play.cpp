@@ -56,7 +56,7 @@ Play::Play(const Scene& scene, std::span<const Role> roles) : recording_{.scene 
                           subject, Run{.grace = scene.length() + patience, .sleep = scene.sleep}),
                       {}});
     casts_.back().exchanges.resize(scene.clients + 1);
-    recording_.servers.push_back({role.name, role.stage, make_clients(scene)});
+    recording_.servers.push_back({role.name, make_clients(scene)});
   }
   start_ = Clock::now();
 }

@@ -12,7 +12,6 @@
 // One of the servers that play.
 struct Role {
   std::string name;
-  int stage = 0;  // 0: none of ours
   Subject subject;
 };
 

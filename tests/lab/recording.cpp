@@ -19,35 +19,6 @@ std::string cut_off(const Answer& answer, State last) {
   return last == State::accepted ? "reset: accepted, not read" : "reset: no answer came";
 }
 
-// Stage 4's: whoever had connected before the Ctrl-C is answered, whoever comes late is refused.
-std::string not_graceful(const Recording& recording, const ServerRecord& server) {
-  const bool stops = recording.scene.plot == Plot::ctrl_c;
-  for (const ClientRecord& client : server.clients) {
-    const bool late = &client == &server.clients.back();
-    const Fate promised = stops && late ? Fate::refused : Fate::answered;
-    if (!client.end) return client.name + " is still waiting";
-    if (client.end->fate != promised && client.end->fate != Fate::left)
-      return client.name + ": " + client.end->text;
-  }
-  if (!stops) return server.ending ? server.ending->exit.text() : "";
-  if (!server.ending) return "still running";
-  return server.ending->exit.with(0) ? "" : server.ending->exit.text();
-}
-
-// Stages 1 to 3: the process ends, and with it every request.
-std::string not_fatal(const Recording& recording, const ServerRecord& server) {
-  const bool stops = recording.scene.plot == Plot::ctrl_c;
-  if (!server.ending) return "still running";
-  if (!server.ending->exit.by_signal(stops ? SIGINT : SIGABRT)) return server.ending->exit.text();
-  // An answer may have been on its way already.
-  const Time end =
-      (stops ? *recording.happened : server.ending->at) + std::chrono::milliseconds(200);
-  const auto survivor = std::ranges::find_if(server.clients, [&](const ClientRecord& client) {
-    return client.end && client.end->fate == Fate::answered && client.end->at > end;
-  });
-  return survivor == server.clients.end() ? "" : survivor->name + ": " + survivor->end->text;
-}
-
 std::string count(std::size_t number, std::string_view what) {
   return std::to_string(number) + ' ' + std::string(what) + (number == 1 ? "" : "s");
 }
@@ -177,9 +148,4 @@ std::vector<std::pair<std::string, std::string>> output(const Scene& scene,
 End make_end(Time at, const Answer& answer, State last) {
   if (answer.is_ok()) return {at, Fate::answered, "200 OK"};
   return {at, Fate::lost, cut_off(answer, last)};
-}
-
-std::string complaint(const Recording& recording, const ServerRecord& server) {
-  if (server.stage == 0) return "";
-  return server.stage == 4 ? not_graceful(recording, server) : not_fatal(recording, server);
 }

@@ -74,7 +74,6 @@ struct Ending {
 
 struct ServerRecord {
   std::string name;
-  int stage = 0;                      // 0: none of ours
   std::vector<ClientRecord> clients;  // the last one comes late
   std::optional<Ending> ending{};
   std::size_t disconnected = 0;  // workers that said so on stdout
@@ -113,7 +112,3 @@ std::vector<std::pair<std::string, std::string>> output(const Scene& scene,
 
 // The end of a client whose request was last seen in `last`.
 End make_end(Time at, const Answer& answer, State last);
-
-// What a stage did that it should not have done, or the other way round; empty if it behaved as
-// promised, or is none of ours.
-std::string complaint(const Recording& recording, const ServerRecord& server);

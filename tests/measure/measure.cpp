@@ -3,7 +3,6 @@
 
 #include "measurement.hpp"
 #include "pool_rates.hpp"
-#include "tests/checker/promises.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/client.hpp"
 #include "tests/harness/kernel.hpp"
@@ -39,7 +38,6 @@ The parts, all of them if none is named:
   --rounds N   interleaved rounds, the median of which is told, 1 to 99
                (7; growth 3)
   --quick      one short round, to see whether it works
-  --svg        measure the growth only, and print it as a figure
   --help       print this and exit
 
 Exit status: 0, also if ab is missing and cost is left out; 2 for a mistake in the
@@ -50,11 +48,10 @@ struct Settings {
   std::vector<std::string> parts;
   int rounds = 0;  // 0: as many as suit the part
   bool quick = false;
-  bool svg = false;
   bool help = false;
 
   bool wants(std::string_view part) const {
-    return svg ? part == "growth" : parts.empty() || std::ranges::count(parts, part) > 0;
+    return parts.empty() || std::ranges::count(parts, part) > 0;
   }
   int rounds_or(int usual) const { return rounds > 0 ? rounds : quick ? 1 : usual; }
 };
@@ -67,8 +64,6 @@ Settings parse(const std::vector<std::string>& arguments) {
       settings.rounds = parse_number("--rounds", *it, 1, 99);
     } else if (*it == "--quick") {
       settings.quick = true;
-    } else if (*it == "--svg") {
-      settings.svg = true;
     } else if (*it == "--help") {
       settings.help = true;
     } else if (*it == "cost" || *it == "growth" || *it == "pool") {
@@ -77,9 +72,6 @@ Settings parse(const std::vector<std::string>& arguments) {
       throw Usage("unknown argument '" + *it + "'");
     }
   }
-  if (settings.svg && !settings.parts.empty() &&
-      settings.parts != std::vector<std::string>{"growth"})
-    throw Usage("--svg draws growth only");
   return settings;
 }
 
@@ -331,10 +323,6 @@ void print_growth(const Settings& settings) {
     panels[0].at.push_back(series("", 0, results, &Burst::latency));
     panels[1].at.push_back(series("", 0, results, &Burst::threads));
     panels[2].at.push_back(series("", 0, results, &Burst::memory));
-  }
-  if (settings.svg) {
-    std::cout << svg_growth(columns, panels);
-    return;
   }
   std::cout << "How it grows: clients all at once, half of them for /sleep of " << sleep.count()
             << " ms\n"

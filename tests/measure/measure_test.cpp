@@ -7,7 +7,6 @@
 #include "tests/harness/process.hpp"
 #include "tests/harness/sanitizers.hpp"
 #include "tests/harness/server.hpp"
-#include "tests/lab/golden.hpp"
 
 #include <cmath>
 #include <sstream>
@@ -108,7 +107,6 @@ TEST_SUITE("measure") {
           "        1            0.1     0.2 x2.00     0.1 x1.00\n"
           "    1,024           40.0 2,601.4 x65.0    45.0 x1.12\n"
           "last step           x400       x13,007          x450\n");
-    check_golden("growth.svg", svg_growth(columns, {made_up_growth(), made_up_growth()}));
   }
 
   TEST_CASE("limit gives whole answers") {
@@ -161,8 +159,6 @@ TEST_SUITE("measure") {
     CHECK(run({BUILD "/tests/measure", "--rounds", "0"}, 2).find("--rounds takes") !=
           std::string::npos);
     CHECK(run({BUILD "/tests/measure", "speed"}, 2).find("unknown argument 'speed'") !=
-          std::string::npos);
-    CHECK(run({BUILD "/tests/measure", "--svg", "cost"}, 2).find("growth only") !=
           std::string::npos);
     CHECK(run({BUILD "/tests/measure", "--help"}).starts_with("Usage: measure"));
   }

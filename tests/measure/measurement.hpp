@@ -42,7 +42,3 @@ std::string text_table(const std::vector<std::string>& columns, const std::vecto
 
 // A table a quantity: a row for each number of clients, and what the last step multiplies.
 std::string text_growth(const std::vector<std::string>& columns, const Growth& growth);
-
-// All of them as a figure: a panel each, both axes logarithmic. Readable in light and dark mode,
-// and without colour.
-std::string svg_growth(const std::vector<std::string>& columns, const std::vector<Growth>& panels);

@@ -5,6 +5,7 @@ import argparse
 import subprocess
 import sys
 from pathlib import Path
+from typing import Iterator
 
 import completeness
 import names
@@ -26,12 +27,23 @@ def documents(root: Path, files: list[str]) -> list[Document]:
 def check(root: Path, files: list[str], build: Path) -> list[Fault]:
     """All that can be told without running anything."""
     known = names.known(root, build)
-    found = [] if files else list(completeness.check(root))
+    found = [] if files else [*completeness.check(root), *check_figure(root)]
     for document in documents(root, files):
         found += document.faults
         found += quotations.check(root, document)
         found += names.check(known, document)
     return sorted(found)
+
+
+def check_figure(root: Path) -> Iterator[Fault]:
+    """The figure is that of the table on its page."""
+    page = root / "notes/measurements.md"
+    drawn = subprocess.run(
+        [sys.executable, root / "tests/measure/growth.py"], input=page.read_text(), capture_output=True, text=True, check=True
+    ).stdout
+    if drawn != (root / "notes/growth.svg").read_text():
+        how = "python3 tests/measure/growth.py <notes/measurements.md >notes/growth.svg"
+        yield Fault(page.relative_to(root), 1, f"growth.svg is not the figure of this table: {how}")
 
 
 def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:
