@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def documents(root: Path, files: list[str]) -> list[Document]:
-    """The README and all notes, or those that are named."""
-    all_of_them = [root / "README.md", *sorted((root / "notes").rglob("*.md"))]
+    """What a reader reads, or those that are named."""
+    all_of_them = [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "notes").rglob("*.md"))]
     found = [read(root, file.relative_to(root)) for file in all_of_them]
     return [document for document in found if not files or str(document.file) in files]
 

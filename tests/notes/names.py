@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Iterator
 
@@ -164,8 +165,8 @@ def check_word(known: Known, word: str, after: list[str]) -> Iterator[str]:
 
 
 def is_file(known: Known, path: str) -> bool:
-    """Is there such a file, or folder?"""
-    return any(file == path or file.startswith(path.rstrip("/") + "/") for file in known.files)
+    """Is there such a file, or folder? A shell would know what * stands for."""
+    return any(fnmatch(file, path) or file.startswith(path.rstrip("/") + "/") for file in known.files)
 
 
 def is_target(known: Known, name: str) -> bool:
