@@ -120,29 +120,19 @@ class Quotations(Notes):
         ):
             self.assertEqual(self.faults(self.quote(text)), [])
 
-    def test_another_line(self):
-        self.assert_fault(self.quote("// common/sum.cpp\nint add(int a, int b) {\n  int sum = a + b;\n"), 6, "not in common/sum.cpp: int sum")
-
-    def test_a_line_left_out_in_silence(self):
-        self.assert_fault(self.quote("// common/sum.cpp, add()\nint add(int a, int b) {\n  return sum;\n"), 6, "not in common/sum.cpp, add")
-
-    def test_lines_in_another_order(self):
-        self.assert_fault(self.quote("// common/sum.cpp, add()\n  return sum;\n// ...\n  if (sum < 0) {\n"), 7, "if (sum < 0)")
-
-    def test_lines_indented_in_another_way(self):
-        self.assert_fault(self.quote("// common/sum.cpp, add()\nif (sum < 0) {\nreturn 0;\n"), 6, "return 0;")
-
-    def test_a_line_of_another_function(self):
-        self.assert_fault(self.quote("// common/sum.cpp, add()\nint first;\n"), 5, "not in common/sum.cpp, add")
-
-    def test_no_such_function(self):
-        self.assert_fault(self.quote("// common/sum.cpp, subtract()\nint a;\n"), 4, "has no subtract")
-
-    def test_no_such_file(self):
-        self.assert_fault(self.quote("// common/product.cpp\nint a;\n"), 4, "there is no file common/product.cpp")
-
-    def test_no_name(self):
-        self.assert_fault(self.quote("int add(int a, int b);\n"), 4, "name what is quoted")
+    def test_wrong_ones(self):
+        for text, line, words in (
+            ("// common/sum.cpp\nint add(int a, int b) {\n  int sum = a + b;\n", 6, "not in common/sum.cpp: int sum"),
+            # A line left out in silence, lines in another order, indented in another way, of another function.
+            ("// common/sum.cpp, add()\nint add(int a, int b) {\n  return sum;\n", 6, "not in common/sum.cpp, add"),
+            ("// common/sum.cpp, add()\n  return sum;\n// ...\n  if (sum < 0) {\n", 7, "if (sum < 0)"),
+            ("// common/sum.cpp, add()\nif (sum < 0) {\nreturn 0;\n", 6, "return 0;"),
+            ("// common/sum.cpp, add()\nint first;\n", 5, "not in common/sum.cpp, add"),
+            ("// common/sum.cpp, subtract()\nint a;\n", 4, "has no subtract"),
+            ("// common/product.cpp\nint a;\n", 4, "there is no file common/product.cpp"),
+            ("int add(int a, int b);\n", 4, "name what is quoted"),
+        ):
+            self.assert_fault(self.quote(text), line, words)
 
     def test_diffs(self):
         true = "\n".join(quotations.diff(self.root, "common/sum.cpp", "common/other.cpp"))
@@ -222,67 +212,38 @@ class Names(Notes):
 
 
 class Exercises(Notes):
-    def find(self, exercise: str, answer: str = ANSWER, patch: str = "1.1_pages.patch") -> list[str]:
-        self.write("notes/chapter.md", exercise)
-        self.write("notes/README.md", "[a](chapter.md)")
-        self.write("notes/answers/1.md", answer)
-        if patch:
-            self.write(f"notes/answers/{patch}", "+++ b/x\n+  int a_long_name_for_the_answer = 42;\n")
-        return [str(fault) for fault in completeness.check(self.root)]
-
-    def assert_one(self, found: list[str], start: str) -> None:
-        self.assertEqual(len(found), 1, found)
-        self.assertTrue(found[0].startswith(start), found[0])
-
-    def test_true_one(self):
-        self.assertEqual(self.find(EXERCISE), [])
-
-    def test_no_answer(self):
-        self.assert_one(self.find(EXERCISE, answer="nothing\n"), "notes/chapter.md:1: exercise 1.1 has no answer of that title")
-
-    def test_an_answer_to_nothing(self):
-        found = self.find(EXERCISE, answer=ANSWER + "### 1.10 More\n\nYes.\n")
-        self.assert_one(found, "notes:1: there is no exercise 1.10, but an answer")
-
-    def test_an_empty_answer(self):
-        found = self.find(EXERCISE, answer="### 1.1 Pages\n", patch="")
-        self.assertIn("notes/answers/1.md:1: the answer to 1.1 is empty", found)
-
-    def test_an_answer_that_does_not_name_its_patch(self):
-        found = self.find(EXERCISE, answer="### 1.1 Pages\n\nYes.\n")
-        self.assert_one(found, "notes/answers/1.md:1: the answer to 1.1 does not name 1.1_pages.patch")
-
-    def test_an_answer_to_something_else(self):
-        found = self.find(EXERCISE, answer=ANSWER.replace("Pages", "Threads"))
-        self.assert_one(found, "notes/chapter.md:1: exercise 1.1 has no answer of that title")
-
-    def test_a_number_twice(self):
-        found = self.find(EXERCISE + EXERCISE)
-        self.assert_one(found, "notes/chapter.md:10: there is another exercise 1.1")
-
-    def test_a_chapter_that_nobody_names(self):
-        self.write("notes/other.md", "")
-        self.assert_one(self.find(EXERCISE), "notes/other.md:1: notes/README.md does not name it")
-
-    def test_no_hint(self):
-        for broken in ("<details><summary>Hint</summary>", "HINT", "</details>"):
-            found = self.find(EXERCISE.replace(broken, ""))
-            self.assert_one(found, "notes/chapter.md:1: exercise 1.1 has no hint")
-
-    def test_the_hint_is_the_answer(self):
-        found = self.find(EXERCISE.replace("HINT", "Write `int a_long_name_for_the_answer\n= 42;`"))
-        self.assert_one(found, "notes/chapter.md:1: the hint of 1.1 is the answer")
-
-    def test_no_patch(self):
-        self.assert_one(self.find(EXERCISE, patch=""), "notes/chapter.md:1: exercise 1.1 changes code, or it does not")
-
-    def test_no_check(self):
-        self.write("tests/notes/exercises.py", "")
-        self.assert_one(self.find(EXERCISE), "notes/chapter.md:1: exercise 1.1 changes code, or it does not")
-
-    def test_a_patch_for_nothing(self):
-        self.write("notes/answers/1.3_gone.patch", "")
-        self.assert_one(self.find(EXERCISE), "notes:1: there is no exercise 1.3")
+    def test_each_kind_of_fault(self):
+        chapter, answer = "notes/chapter.md", "notes/answers/1.md"
+        changes = "exercise 1.1 changes code, or it does not"
+        long_hint = EXERCISE.replace("HINT", "Write `int a_long_name_for_the_answer\n= 42;`")
+        for files, fault in (
+            ({}, None),
+            ({answer: "nothing\n"}, "notes/chapter.md:1: exercise 1.1 has no answer of that title"),
+            ({answer: ANSWER.replace("Pages", "Threads")}, "notes/chapter.md:1: exercise 1.1 has no answer of that title"),
+            ({answer: ANSWER + "### 1.10 More\n\nYes.\n"}, "notes:1: there is no exercise 1.10, but an answer"),
+            ({answer: "### 1.1 Pages\n\nYes.\n"}, "notes/answers/1.md:1: the answer to 1.1 does not name 1.1_pages.patch"),
+            ({answer: "### 1.1 Pages\n"}, "notes/answers/1.md:1: the answer to 1.1 is empty"),
+            ({chapter: EXERCISE + EXERCISE}, "notes/chapter.md:10: there is another exercise 1.1"),
+            ({chapter: EXERCISE.replace("HINT", "")}, "notes/chapter.md:1: exercise 1.1 has no hint"),
+            ({chapter: EXERCISE.replace("</details>", "")}, "notes/chapter.md:1: exercise 1.1 has no hint"),
+            ({chapter: long_hint}, "notes/chapter.md:1: the hint of 1.1 is the answer"),
+            ({"notes/other.md": ""}, "notes/other.md:1: notes/README.md does not name it"),
+            ({"notes/answers/1.1_pages.patch": None}, f"notes/chapter.md:1: {changes}"),
+            ({"tests/notes/exercises.py": ""}, f"notes/chapter.md:1: {changes}"),
+            ({"notes/answers/1.3_gone.patch": ""}, "notes:1: there is no exercise 1.3"),
+        ):
+            with self.subTest(files):
+                self.setUp()
+                self.write(chapter, EXERCISE)
+                self.write("notes/README.md", "[a](chapter.md)")
+                self.write(answer, ANSWER)
+                self.write("notes/answers/1.1_pages.patch", "+++ b/x\n+  int a_long_name_for_the_answer = 42;\n")
+                for name, text in files.items():
+                    self.write(name, text or "")
+                    if text is None:
+                        (self.root / name).unlink()
+                found = [str(one) for one in completeness.check(self.root)]
+                self.assertEqual(any(one.startswith(fault) for one in found) if fault else not found, True, found)
 
 
 class Transcripts(Notes):
@@ -309,20 +270,15 @@ class Transcripts(Notes):
     def test_what_comes_late_where_the_end_is_open(self):
         self.assertEqual(self.run_page("1| $ echo a; sleep 1; echo b\n1| a\n1| ...\n2| $ echo c\n2| c\n"), [])
 
-    def test_another_line(self):
-        self.assert_run("$ echo a; echo b\na\nc\n", "notes/page.md:4: terminal 1 printed something else")
-
-    def test_a_line_too_many(self):
-        self.assert_run("$ echo a; echo b\na\n$ echo c\nc\n", "notes/page.md:3: terminal 1 printed something else")
-
-    def test_a_line_too_few(self):
-        self.assert_run("$ echo a\na\nb\n", "notes/page.md:4: terminal 1 printed something else")
-
-    def test_a_line_too_many_at_the_end(self):
-        self.assert_run("$ echo a\na\n$ sleep 1; echo b\n", "notes/page.md:6: terminal 1 printed something else")
-
-    def test_a_command_that_does_not_end(self):
-        self.assert_run("$ sleep 9\n$ echo a\na\n", "notes/page.md:3: 'sleep 9' still runs in terminal 1")
+    def test_what_differs(self):
+        for text, start in (
+            ("$ echo a; echo b\na\nc\n", "notes/page.md:4: terminal 1 printed something else"),
+            ("$ echo a; echo b\na\n$ echo c\nc\n", "notes/page.md:3: terminal 1 printed something else"),
+            ("$ echo a\na\nb\n", "notes/page.md:4: terminal 1 printed something else"),
+            ("$ echo a\na\n$ sleep 1; echo b\n", "notes/page.md:6: terminal 1 printed something else"),
+            ("$ sleep 9\n$ echo a\na\n", "notes/page.md:3: 'sleep 9' still runs in terminal 1"),
+        ):
+            self.assert_run(text, start)
 
     def test_what_is_left_running(self):
         self.assert_run("1| $ sleep 9\n2| $ echo a\n2| a\n", "notes/page.md:6: terminal 1 is left with 'sleep 9' running")
