@@ -12,8 +12,6 @@
 #include <poll.h>
 #include <unistd.h>
 
-using namespace std::chrono_literals;
-
 void throw_errno(std::initializer_list<std::string_view> doing) {
   const int error = errno;
   std::string text;
@@ -46,13 +44,13 @@ bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt)
     const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
     std::array<pollfd, 2> fds{{{.fd = fd, .events = events, .revents = 0},
                                {.fd = interrupt, .events = POLLIN, .revents = 0}}};
-    const int count = ::poll(fds.data(), fds.size(), timeout);
+    const int count = ::poll(fds.data(), interrupt == -1 ? 1 : 2, timeout);
     if (count > 0) return fds[0].revents != 0;
-    if (count == 0 && Clock::now() >= deadline) return false;
     // EAGAIN is what POSIX calls a shortage here.
     if (count == -1 && !is_shortage(errno) && errno != EAGAIN && errno != EINTR) {
       throw_errno({"cannot wait"});
     }
+    if (Clock::now() >= deadline) return false;
   }
 }
 

@@ -10,7 +10,8 @@
 // std::move_only_function is C++23, and libc++ does not have it yet.
 class Job {
  public:
-  template <std::invocable F>
+  template <typename F>
+    requires std::invocable<F&>
   Job(F function)
       : function_(new F(std::move(function)), [](void* f) { delete static_cast<F*>(f); }),
         call_([](void* f) { (*static_cast<F*>(f))(); }) {}

@@ -10,7 +10,7 @@
 // none waits in a buffer: a program ended by a signal flushes nothing.
 
 // To stdout: Rust's println!. Waits until it can be written; if `interrupt` can be read first, the
-// line is left out. Throws std::system_error if it cannot be written.
+// line is left out. It is cut at PIPE_BUF bytes. Throws std::system_error if it cannot be written.
 void print_line(std::string_view line, int interrupt = -1);
 
 // Before any thread starts: finds ways to write to stdout and stderr that do not wait.

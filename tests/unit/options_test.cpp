@@ -40,7 +40,7 @@ TEST_SUITE("options") {
                          "--port takes a whole number from 0 to 65535, not '99999'",
                          std::invalid_argument);
     for (const char* const value :
-         {"x", "", "-1", "1.5", "1x", " 1", "+1", "99999999999999999999"}) {
+         {"x", "", "-1", "-0", "-00", "1.5", "1x", " 1", "+1", "99999999999999999999"}) {
       CHECK_THROWS_AS(parse({"--port", value}), std::invalid_argument);
       CHECK_THROWS_AS(parse({"--take", value}), std::invalid_argument);
     }
