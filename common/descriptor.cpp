@@ -50,7 +50,8 @@ bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt)
     if (count == -1 && !is_shortage(errno) && errno != EAGAIN && errno != EINTR) {
       throw_errno({"cannot wait"});
     }
-    if (Clock::now() >= deadline) return false;
+    // Too late; but what could not be looked at is tried.
+    if (Clock::now() >= deadline) return count == -1;
   }
 }
 

@@ -86,11 +86,11 @@ std::optional<TcpStream> Acceptor::next() {
       if (!somebody_is_there()) return std::nullopt;
       throw std::runtime_error("gave up clients that were still in the accept queue");
     }
-    if (std::optional<TcpStream> stream = listener_.try_accept(true)) return stream;
+    if (std::optional<TcpStream> stream = listener_.try_accept(/*patiently=*/true)) return stream;
     if (!somebody_is_there()) {
       if (last_look) return std::nullopt;
       last_look = !wait_for_somebody();
-    } else if (std::optional<TcpStream> just_come = listener_.try_accept(true)) {
+    } else if (std::optional<TcpStream> just_come = listener_.try_accept(/*patiently=*/true)) {
       return just_come;
     } else {
       // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves

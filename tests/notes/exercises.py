@@ -535,7 +535,7 @@ def solved(build: Path, names: list[str]) -> bool:
         targets = EXERCISES[name].targets
         made = subprocess.run(["ninja", "-C", build, *targets], capture_output=True, text=True)
         if "unknown target" in made.stderr:
-            print(f"{name}: not yet. Meson knows no program {targets[0]}.")
+            print(f"{name}: not yet. Meson knows no program {targets[0].rpartition('/')[2]}.")
             return False
         if made.returncode != 0:
             print(f"{name}: does not build.\n{made.stdout}{made.stderr}")
