@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-// What the tools of this folder have in common.
+// What the tools under tests/ have in common.
 
 // A mistake in a command line.
 struct Usage : std::runtime_error {

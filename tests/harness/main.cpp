@@ -1,4 +1,4 @@
-// doctest's main, for every test program. With --at-once it runs each test case in a process of its
+// doctest's main, for the test program. With --at-once it runs each test case in a process of its
 // own, a few at a time: most of them only wait.
 
 #define DOCTEST_CONFIG_IMPLEMENT
