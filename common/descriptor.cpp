@@ -31,11 +31,11 @@ void set_nonblocking_and_cloexec(int fd) {
   }
 }
 
-bool is_shortage(int error) noexcept {
-  const bool shortage = error == ENOMEM || error == ENOBUFS;
-  if (shortage) ::poll(nullptr, 0, 10);
+bool pause_if_short(int error) noexcept {
+  const bool is_short = error == ENOMEM || error == ENOBUFS;
+  if (is_short) ::poll(nullptr, 0, 10);
   errno = error;
-  return shortage;
+  return is_short;
 }
 
 bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt) {
@@ -47,18 +47,13 @@ bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt)
     const int count = ::poll(fds.data(), interrupt == -1 ? 1 : 2, timeout);
     if (count > 0) return fds[0].revents != 0;
     // EAGAIN is what POSIX calls a shortage here.
-    if (count == -1 && !is_shortage(errno) && errno != EAGAIN && errno != EINTR) {
+    if (count == -1 && !pause_if_short(errno) && errno != EAGAIN && errno != EINTR) {
       throw_errno({"cannot wait"});
     }
-    // Too late; but what could not be looked at is tried.
     if (Clock::now() >= deadline) return count == -1;
   }
 }
 
-bool wait_readable(int fd, Clock::time_point deadline) {
-  return wait_readable_unless(-1, fd, deadline);
-}
-
-bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline) {
+bool wait_readable_unless(int fd, Clock::time_point deadline, int interrupt) {
   return Clock::now() < deadline && wait_ready(fd, POLLIN, deadline, interrupt);
 }

@@ -35,21 +35,24 @@ class FileDescriptor {
 // closes it in a program that this one turns into (FD_CLOEXEC). Throws std::system_error.
 void set_nonblocking_and_cloexec(int fd);
 
-// The kernel has no memory for a call (ENOMEM, ENOBUFS): that passes, and is no client's fault.
-// True after a pause; leaves errno as it was.
-bool is_shortage(int error) noexcept;
+// If the kernel had no memory for a call (ENOMEM, ENOBUFS), pauses, and returns true: that passes,
+// and is no client's fault. Leaves errno as it was.
+bool pause_if_short(int error) noexcept;
 
 // poll(2), also where a signal or a shortage interrupts it: waits until `fd` is ready for `events`
 // (POLLIN, POLLOUT): true. False once `deadline` has passed, or as soon as `interrupt` can be read,
-// and -1 never can. A deadline of now only looks. Throws std::system_error.
+// and -1 never can. A deadline of now only looks. What could not be looked at counts as ready,
+// since whoever tries it is told. Throws std::system_error.
 bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt = -1);
 
 // How to wait until `fd` can be read: true when it can, false once `deadline` has passed.
 using Wait = std::function<bool(int fd, Clock::time_point deadline)>;
 
-// The plain way. After the deadline it does not even look, so that a loop of waiting and reading
-// ends, however much comes. Throws std::system_error.
-bool wait_readable(int fd, Clock::time_point deadline);
+// As wait_ready(), for POLLIN. But after the deadline it does not even look, so that a loop of
+// waiting and reading ends, however much comes.
+bool wait_readable_unless(int fd, Clock::time_point deadline, int interrupt);
 
-// The same, but it ends, with false, as soon as `interrupt` can be read.
-bool wait_readable_unless(int interrupt, int fd, Clock::time_point deadline);
+// The plain way.
+inline bool wait_readable(int fd, Clock::time_point deadline) {
+  return wait_readable_unless(fd, deadline, -1);
+}

@@ -80,8 +80,11 @@ void discard_input(TcpStream& stream, std::span<char> buffer, const Wait& wait) 
     if (stream.try_read(buffer) == std::size_t{0}) return;
   }
   // Time is up. What is here already is still taken, but a flood does not hold us.
-  for (std::size_t size = 0, count = 1; count > 0 && size < max_late_input; size += count)
-    count = stream.try_read(buffer).value_or(0);
+  for (std::size_t size = 0; size < max_late_input;) {
+    const std::size_t count = stream.try_read(buffer).value_or(0);
+    if (count == 0) return;
+    size += count;
+  }
 }
 
 }  // namespace

@@ -29,15 +29,11 @@ struct Output {
 std::array<Output, 3> outputs{{{STDIN_FILENO}, {STDOUT_FILENO}, {STDERR_FILENO}}};
 
 // One line at a time, on stdout and stderr together: they may be the same pipe. Where a write may
-// wait after all (see has_room()), the other threads drop their lines and go on.
+// wait after all (see Lines::write()), the other threads drop their lines and go on.
 std::timed_mutex turns;
 constexpr auto patience = 100ms;
 
 std::atomic<std::size_t> dropped = 0;  // log lines, of which nobody has been told yet
-
-// For what cannot be opened once more. A pipe that has room takes PIPE_BUF bytes without waiting
-// (POSIX), unless another process is faster; a terminal takes perhaps a part of a line.
-bool has_room(int fd) noexcept { return wait_ready(fd, POLLOUT, Clock::now()); }
 
 // Lines that are written together, by one write(2) of at most PIPE_BUF bytes, which a pipe takes
 // whole or not at all.
@@ -62,7 +58,10 @@ class Lines {
   // wait.
   int write(const Output& out) noexcept {
     while (written_ < size_) {
-      if (!out.never_waits && !has_room(out.fd)) return EAGAIN;
+      // For what could not be opened once more: a pipe that has room takes PIPE_BUF bytes without
+      // waiting (POSIX), unless another process is faster; a terminal takes perhaps a part of a
+      // line.
+      if (!out.never_waits && !wait_ready(out.fd, POLLOUT, Clock::now())) return EAGAIN;
       const ssize_t count = ::write(out.fd, text_.data() + written_, size_ - written_);
       if (count == -1 && errno != EINTR) return errno;
       if (count > 0) written_ += static_cast<std::size_t>(count);

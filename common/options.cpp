@@ -40,8 +40,7 @@ bool is_known(std::string_view name, Flags more) {
 int number(std::string_view flag, std::string_view text, int min, int max) {
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool whole =
-      error == std::errc() && end == text.data() + text.size() && !text.starts_with('-');
+  const bool whole = error == std::errc() && end == text.data() + text.size() && text[0] != '-';
   if (!whole || value < min || value > max) {
     throw std::invalid_argument(std::string(flag) + " takes a whole number from " +
                                 std::to_string(min) + " to " + std::to_string(max) + ", not '" +

@@ -38,7 +38,7 @@ std::optional<std::size_t> TcpStream::try_read(std::span<char> buffer) noexcept 
     const ssize_t count = ::recv(fd(), buffer.data(), buffer.size(), 0);
     if (count >= 0) return static_cast<std::size_t>(count);
     if (errno == EAGAIN || errno == EWOULDBLOCK) return std::nullopt;
-    if (!is_shortage(errno) && errno != EINTR) return 0;
+    if (!pause_if_short(errno) && errno != EINTR) return 0;
   }
 }
 
@@ -49,7 +49,7 @@ void TcpStream::write_all(std::string_view bytes) {
       bytes.remove_prefix(static_cast<std::size_t>(count));
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
       wait_ready(fd(), POLLOUT, Clock::time_point::max());
-    } else if (!is_shortage(errno) && errno != EINTR) {
+    } else if (!pause_if_short(errno) && errno != EINTR) {
       throw_errno({"cannot send"});
     }
   }

@@ -109,7 +109,7 @@ bool Acceptor::somebody_is_there() const {
 bool Acceptor::wait_for_somebody() {
   if (!refusing_) {
     rest_();
-    wait_readable_unless(stop_signal::fd(), listener_.fd(), Clock::time_point::max());
+    wait_readable_unless(listener_.fd(), Clock::time_point::max(), stop_signal::fd());
     return true;
   }
   // No handshake can begin any more, so those that are under way only get fewer. The pause is for a

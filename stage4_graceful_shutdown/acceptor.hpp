@@ -8,7 +8,8 @@
 #include <optional>
 
 // How stage 4 accepts: every connection up to the stop, and then those that the kernel had
-// completed before it, or was just about to. To their clients they were made.
+// completed before it, or was just about to. To their clients they were made. How long it waits for
+// the last ones is GracePeriod::last_call().
 class Acceptor {
  public:
   // `rest` is called when nobody is there, before waiting for somebody. While an Acceptor lives,

@@ -54,7 +54,7 @@ Clock::time_point GracePeriod::last_call() const noexcept {
 }
 
 bool GracePeriod::wait_until_last_call(int fd, Clock::time_point deadline) const {
-  if (!stop_signal::time() && wait_readable_unless(stop_signal::fd(), fd, deadline)) return true;
+  if (!stop_signal::time() && wait_readable_unless(fd, deadline, stop_signal::fd())) return true;
   // Either the deadline has passed, or the stop has come, which may bring it nearer.
   return wait_readable(fd, std::min(deadline, last_call()));
 }

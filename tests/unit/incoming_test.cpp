@@ -123,9 +123,9 @@ TEST_SUITE("incoming") {
     const auto later = [] { return Clock::now() + std::chrono::seconds(20); };
     CHECK_FALSE(wait_readable(quiet.fd(), Clock::now()));
     CHECK_FALSE(wait_readable(quiet.fd(), Clock::now() + std::chrono::milliseconds(20)));
-    CHECK_FALSE(wait_readable_unless(busy.fd(), quiet.fd(), later()));
+    CHECK_FALSE(wait_readable_unless(quiet.fd(), later(), busy.fd()));
     CHECK(wait_readable(busy.fd(), later()));
-    CHECK(wait_readable_unless(quiet.fd(), busy.fd(), Clock::time_point::max()));
+    CHECK(wait_readable_unless(busy.fd(), Clock::time_point::max(), quiet.fd()));
   }
 
   TEST_CASE("stage 4 may rest when nobody is there, and not after the stop") {
