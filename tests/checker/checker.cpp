@@ -71,33 +71,26 @@ std::vector<int> numbers(const std::string& flag, std::string_view list) {
   }
 }
 
-Settings parse(const std::vector<std::string>& arguments) {
+Settings parse(Arguments arguments) {
   Settings settings;
-  for (auto it = arguments.begin(); it != arguments.end(); ++it) {
-    const std::string flag = *it;
-    const auto value = [&] {
-      if (++it == arguments.end()) throw Usage(flag + " needs a value");
-      return std::string_view(*it);
-    };
+  while (arguments.next()) {
+    const std::string flag = arguments.word();
     if (flag == "--only")
-      settings.only = numbers(flag, value());
+      settings.only = numbers(flag, arguments.value());
     else if (flag == "--port")
-      settings.server.port = static_cast<std::uint16_t>(parse_number(flag, value(), 1, 65535));
+      settings.server.port = static_cast<std::uint16_t>(arguments.number(1, 65535));
     else if (flag == "--sleep")
-      settings.server.sleep = std::chrono::milliseconds(parse_number(flag, value(), 1, 60000));
+      settings.server.sleep = std::chrono::milliseconds(arguments.number(1, 60000));
     else if (flag == "--workers")
-      settings.server.workers = static_cast<std::size_t>(parse_number(flag, value(), 1, 1000));
+      settings.server.workers = static_cast<std::size_t>(arguments.number(1, 1000));
     else if (flag == "--json")
       settings.json = true;
     else if (flag == "--help")
       settings.help = true;
-    else if (flag == "--") {
-      settings.server.command.assign(it + 1, arguments.end());
-      if (settings.server.command.empty()) throw Usage("-- needs a server after it");
-      return settings;
-    } else {
+    else if (flag == "--")
+      settings.server.command = arguments.server();
+    else
       throw Usage("unknown argument '" + flag + "'");
-    }
   }
   return settings;
 }
@@ -260,5 +253,5 @@ int run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tool("promises", usage_text, [&] { return run(parse({argv + 1, argv + argc})); });
+  return run_tool("promises", usage_text, [&] { return run(parse({argc, argv})); });
 }

@@ -55,38 +55,30 @@ struct Settings {
   bool help = false;
 };
 
-Settings parse(const std::vector<std::string>& arguments) {
+Settings parse(Arguments arguments) {
   Settings settings;
-  for (auto it = arguments.begin(); it != arguments.end(); ++it) {
-    const std::string flag = *it;
-    const auto value = [&] {
-      if (++it == arguments.end()) throw Usage(flag + " needs a value");
-      return *it;
-    };
-    const auto number = [&](int min, int max) { return parse_number(flag, value(), min, max); };
+  while (arguments.next()) {
+    const std::string flag = arguments.word();
     if (flag == "--stops")
-      settings.stops = number(1, 1'000'000);
+      settings.stops = arguments.number(1, 1'000'000);
     else if (flag == "--minutes")
-      settings.limit = std::chrono::minutes(number(1, 10'000));
+      settings.limit = std::chrono::minutes(arguments.number(1, 10'000));
     else if (flag == "--state")
-      settings.state = value();
+      settings.state = arguments.value();
     else if (flag == "--clients")
-      settings.clients = static_cast<std::size_t>(number(1, 1000));
+      settings.clients = static_cast<std::size_t>(arguments.number(1, 1000));
     else if (flag == "--busy")
-      settings.busy = number(0, 1000);
+      settings.busy = arguments.number(0, 1000);
     else if (flag == "--seed")
-      settings.seed = static_cast<unsigned>(number(0, 1'000'000));
+      settings.seed = static_cast<unsigned>(arguments.number(0, 1'000'000));
     else if (flag == "--stage")
-      settings.server = stage_subject(number(1, 4));
+      settings.server = stage_subject(arguments.number(1, 4));
     else if (flag == "--help")
       settings.help = true;
-    else if (flag == "--") {
-      settings.server = {.command = {it + 1, arguments.end()}};
-      if (settings.server.command.empty()) throw Usage("-- needs a server after it");
-      return settings;
-    } else {
+    else if (flag == "--")
+      settings.server = {.command = arguments.server()};
+    else
       throw Usage("unknown argument '" + flag + "'");
-    }
   }
   return settings;
 }
@@ -184,5 +176,5 @@ int run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tool("soak", usage_text, [&] { return run(parse({argv + 1, argv + argc})); });
+  return run_tool("soak", usage_text, [&] { return run(parse({argc, argv})); });
 }

@@ -30,6 +30,23 @@ int parse_number(const std::string& flag, std::string_view text, int min, int ma
   return value;
 }
 
+std::string Arguments::value() {
+  if (at_ == words_.size()) throw Usage(word() + " needs a value");
+  return words_[at_++];
+}
+
+int Arguments::number(int min, int max) {
+  const std::string flag = word();
+  return parse_number(flag, value(), min, max);
+}
+
+std::vector<std::string> Arguments::server() {
+  if (at_ == words_.size()) throw Usage("-- needs a server after it");
+  const auto rest = words_.begin() + static_cast<std::ptrdiff_t>(at_);
+  at_ = words_.size();
+  return {rest, words_.end()};
+}
+
 bool is_terminal(int fd) {
   const char* const term = std::getenv("TERM");
   return ::isatty(fd) == 1 && term != nullptr && std::string_view(term) != "dumb";

@@ -62,43 +62,35 @@ Role stage_role(int stage) {
 }
 
 Role own_role(std::vector<std::string> command) {
-  if (command.empty()) throw Usage("-- needs a server after it");
   const std::string name = std::filesystem::path(command.front()).filename().string();
   return {name, {std::move(command)}};
 }
 
-Settings parse(const std::vector<std::string>& arguments) {
+Settings parse(Arguments arguments) {
   Settings settings;
   Scene& scene = settings.scene;
-  for (auto it = arguments.begin(); it != arguments.end(); ++it) {
-    const std::string flag = *it;
-    const auto value = [&] {
-      if (++it == arguments.end()) throw Usage(flag + " needs a value");
-      return *it;
-    };
-    const auto number = [&](int min, int max) { return parse_number(flag, value(), min, max); };
+  while (arguments.next()) {
+    const std::string flag = arguments.word();
     if (flag == "--scene")
-      scene.plot = parse_plot(value());
+      scene.plot = parse_plot(arguments.value());
     else if (flag == "--clients")
-      scene.clients = static_cast<std::size_t>(number(1, 50));
+      scene.clients = static_cast<std::size_t>(arguments.number(1, 50));
     else if (flag == "--workers")
-      scene.workers = static_cast<std::size_t>(number(1, 50));
+      scene.workers = static_cast<std::size_t>(arguments.number(1, 50));
     else if (flag == "--sleep-ms")
-      scene.sleep = Time(number(100, 10000));
+      scene.sleep = Time(arguments.number(100, 10000));
     else if (flag == "--at-ms")
-      scene.at = Time(number(0, 20000));
+      scene.at = Time(arguments.number(0, 20000));
     else if (flag == "--svg")
-      settings.svg = value();
+      settings.svg = arguments.value();
     else if (flag == "--help")
       settings.help = true;
-    else if (flag == "--") {
-      settings.roles.push_back(own_role({it + 1, arguments.end()}));
-      break;
-    } else if (flag.starts_with('-')) {
+    else if (flag == "--")
+      settings.roles.push_back(own_role(arguments.server()));
+    else if (flag.starts_with('-'))
       throw Usage("unknown option '" + flag + "'");
-    } else {
+    else
       settings.roles.push_back(stage_role(parse_number("STAGE", flag, 1, 4)));
-    }
   }
   if (settings.roles.empty()) settings.roles = {stage_role(3), stage_role(4)};
   if (scene.plot == Plot::rude_client && scene.at + 200ms > scene.sleep)
@@ -215,5 +207,5 @@ int run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tool("demo", usage_text, [&] { return run(parse({argv + 1, argv + argc})); });
+  return run_tool("demo", usage_text, [&] { return run(parse({argc, argv})); });
 }

@@ -56,21 +56,20 @@ struct Settings {
   int rounds_or(int usual) const { return rounds > 0 ? rounds : quick ? 1 : usual; }
 };
 
-Settings parse(const std::vector<std::string>& arguments) {
+Settings parse(Arguments arguments) {
   Settings settings;
-  for (auto it = arguments.begin(); it != arguments.end(); ++it) {
-    if (*it == "--rounds") {
-      if (++it == arguments.end()) throw Usage("--rounds needs a value");
-      settings.rounds = parse_number("--rounds", *it, 1, 99);
-    } else if (*it == "--quick") {
+  while (arguments.next()) {
+    const std::string& word = arguments.word();
+    if (word == "--rounds")
+      settings.rounds = arguments.number(1, 99);
+    else if (word == "--quick")
       settings.quick = true;
-    } else if (*it == "--help") {
+    else if (word == "--help")
       settings.help = true;
-    } else if (*it == "cost" || *it == "growth" || *it == "pool") {
-      settings.parts.push_back(*it);
-    } else {
-      throw Usage("unknown argument '" + *it + "'");
-    }
+    else if (word == "cost" || word == "growth" || word == "pool")
+      settings.parts.push_back(word);
+    else
+      throw Usage("unknown argument '" + word + "'");
   }
   return settings;
 }
@@ -389,5 +388,5 @@ int run(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return run_tool("measure", usage_text, [&] { return run(parse({argv + 1, argv + argc})); });
+  return run_tool("measure", usage_text, [&] { return run(parse({argc, argv})); });
 }
