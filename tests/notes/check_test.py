@@ -189,6 +189,8 @@ class Names(Notes):
             ("`--gone`", "none of the programs knows --gone"),
             ("promise 18", "there is no promise 18"),
             ("promises 4 to 19", "there is no promise 19"),
+            ("the eighteen promises", "there are 17 promises, not eighteen"),
+            ("fifteen wrong turns", "there are 0 wrong turns, not fifteen"),
             ("exercise 4.8", "there is no exercise 4.8"),
             ('[a](gone.md "title")', "the link leads nowhere: gone.md"),
             ("`ninja -C build gone`", "there is no target gone"),

@@ -29,6 +29,7 @@ class Known:
     promises: int
 
 
+WORDS = "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 BUILT_IN = {"all", "benchmark", "clean", "install", "test"}  # targets of every Meson project
 PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "demo", "promises", "measure"]
 SCRIPTS = ["tests/notes/exercises.py", "tests/notes/check.py"]
@@ -98,6 +99,11 @@ def check_numbers(known: Known, document: Document, number: int, line: str) -> I
         for promise in re.findall(r"\d+", several):
             if not 1 <= int(promise) <= known.promises:
                 yield document.fault(number, f"there is no promise {promise}")
+    turns = sum(file.startswith("notes/wrong_turns/") for file in known.files)
+    for word, what in re.findall(rf"\b({'|'.join(WORDS)})\s+(promises|wrong turns|faults)\b", line, re.IGNORECASE):
+        count = known.promises if what == "promises" else turns
+        if WORDS.index(word.lower()) + 11 != count:
+            yield document.fault(number, f"there are {count} {what}, not {word}")
     for exercise in re.findall(r"(?:[Ee]xercise |exercises\.py )(\d+\.\d+)", line):
         if exercise not in known.exercises:
             yield document.fault(number, f"there is no exercise {exercise}")
