@@ -22,7 +22,8 @@ AT_MOST = {
     "the longest function of the stages and common/": 25,
     "the longest file of the stages and common/, http.* aside": 120,
     "the stages and common/": 1200,
-    "tests/, C++, every line": 8500,
+    "tests/explore/, C++, every line": 4500,
+    "the rest of tests/, C++, every line": 8500,
     "tests/, Python, every line": 4000,
 }
 
@@ -66,6 +67,10 @@ def largest(sizes: Iterator[tuple[str, int]]) -> tuple[int, str]:
     return size, name
 
 
+def all_lines(folder: str, suffix: str) -> int:
+    return sum(len(file.read_text().splitlines()) for file in (ROOT / folder).rglob(f"*.{suffix}"))
+
+
 def measured() -> Iterator[tuple[int, str]]:
     """In the order of AT_MOST: how large it is, and which one it is."""
     stages = [ROOT / stage for stage in STAGES]
@@ -76,8 +81,9 @@ def measured() -> Iterator[tuple[int, str]]:
     yield largest(function for file in files for function in functions(file))
     yield largest((file.name, len(code(file))) for file in files if file.stem != "http")
     yield sum(len(code(file)) for file in files), ""
-    for suffix in ("?pp", "py"):
-        yield sum(len(file.read_text().splitlines()) for file in (ROOT / "tests").rglob(f"*.{suffix}")), ""
+    yield all_lines("tests/explore", "?pp"), ""
+    yield all_lines("tests", "?pp") - all_lines("tests/explore", "?pp"), ""
+    yield all_lines("tests", "py"), ""
 
 
 def main() -> int:

@@ -1,0 +1,52 @@
+// What explore knows nothing of, by name: a run that comes to it ends there, and says so, where it
+// would wait for ever. Under a name of ours each, since their headers say what they take.
+
+#include "world.hpp"
+
+#include <dlfcn.h>
+
+namespace {
+
+int not_simulated(const char* name) {
+  using explore::world;
+  if (world.in_program) {
+    const explore::Outside outside;
+    world.fail("not simulated", std::string("explore does not simulate ") + name + "().");
+  }
+  return reinterpret_cast<int (*)()>(::dlsym(RTLD_NEXT, name))();
+}
+
+}  // namespace
+
+// NOLINTBEGIN
+#define NOT_SIMULATED(NAME)         \
+  int explored_##NAME() asm(#NAME); \
+  int explored_##NAME() { return not_simulated(#NAME); }
+NOT_SIMULATED(pthread_barrier_wait)
+NOT_SIMULATED(pthread_cancel)
+NOT_SIMULATED(pthread_exit)
+NOT_SIMULATED(pthread_kill)
+NOT_SIMULATED(pthread_spin_lock)
+NOT_SIMULATED(pthread_spin_trylock)
+NOT_SIMULATED(pthread_timedjoin_np)
+NOT_SIMULATED(pthread_tryjoin_np)
+NOT_SIMULATED(pthread_clockjoin_np)
+NOT_SIMULATED(pthread_rwlock_timedrdlock)
+NOT_SIMULATED(pthread_rwlock_timedwrlock)
+NOT_SIMULATED(pthread_rwlock_clockrdlock)
+NOT_SIMULATED(pthread_rwlock_clockwrlock)
+NOT_SIMULATED(thrd_create)
+NOT_SIMULATED(mtx_lock)
+NOT_SIMULATED(mtx_timedlock)
+NOT_SIMULATED(cnd_wait)
+NOT_SIMULATED(cnd_timedwait)
+NOT_SIMULATED(fork)
+NOT_SIMULATED(vfork)
+NOT_SIMULATED(sigwait)
+NOT_SIMULATED(sigwaitinfo)
+NOT_SIMULATED(sigsuspend)
+NOT_SIMULATED(pause)
+NOT_SIMULATED(select)
+NOT_SIMULATED(epoll_wait)
+NOT_SIMULATED(ppoll)
+// NOLINTEND

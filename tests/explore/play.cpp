@@ -1,0 +1,118 @@
+#include "play.hpp"
+
+#include "search.hpp"
+#include "story.hpp"
+
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <termios.h>
+
+#include <unistd.h>
+
+namespace explore {
+namespace {
+
+// Single keys, as long as it lives, if stdin is a terminal.
+class Keys {
+ public:
+  Keys() {
+    if (::tcgetattr(STDIN_FILENO, &usual_) != 0) return;
+    termios single = usual_;
+    single.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSANOW, &single) == 0;
+  }
+  ~Keys() {
+    if (changed_) ::tcsetattr(STDIN_FILENO, TCSANOW, &usual_);
+  }
+  Keys(const Keys&) = delete;
+
+  // 'q' at the end of the input.
+  char next() const {
+    char key = 'q';
+    do {
+      if (::read(STDIN_FILENO, &key, 1) != 1) return 'q';
+    } while (key == '\n' || key == ' ');
+    return key;
+  }
+
+ private:
+  termios usual_{};
+  bool changed_ = false;
+};
+
+// Does what was decided so far, and stops where the next decision is.
+class Player : public Decider {
+ public:
+  explicit Player(const std::vector<std::size_t>& decided) : decided_(decided) {}
+
+  Thread* next(std::span<Thread* const> options, bool) override {
+    options_.assign(options.begin(), options.end());
+    things_ = 0;
+    if (at_ == decided_.size()) return nullptr;
+    return options[decided_[at_++]];
+  }
+  int which(int count) override {
+    things_ = count;
+    if (at_ == decided_.size()) world.cut_off();
+    return static_cast<int>(decided_[at_++]);
+  }
+  void passed(const Thread&, const Step&) override {}
+
+  // What the key `id` decides: who goes on, or which of several things happens.
+  std::optional<std::size_t> decision(std::size_t id) const {
+    if (things_ > 0)
+      return id < static_cast<std::size_t>(things_) ? std::optional(id) : std::nullopt;
+    for (std::size_t i = 0; i < options_.size(); ++i) {
+      if (options_[i]->id == id) return i;
+    }
+    return std::nullopt;
+  }
+  int things() const { return things_; }
+
+ private:
+  const std::vector<std::size_t>& decided_;
+  std::size_t at_ = 0;
+  std::vector<Thread*> options_;
+  int things_ = 0;
+};
+
+void show(const Module& module, const char* title, const Player& player) {
+  Story story = tell(module);
+  constexpr std::size_t room = 12;  // lines of the past
+  const std::size_t first = story.lines.size() > room ? story.lines.size() - room : 0;
+  std::printf("\x1b[H\x1b[J%s. You decide who goes on.\n\n", title);
+  std::fputs(as_text(story, first).c_str(), stdout);
+  if (!world.cut) {
+    std::puts(world.failure ? "" : "All has ended, and all is well.");
+    std::puts("u: take a step back   q: quit");
+  } else if (player.things() > 0) {
+    std::printf("\nIt notifies one of %d that wait: which? 0 to %d   u: back   q: quit\n",
+                player.things(), player.things() - 1);
+  } else {
+    std::puts("\nWho goes on? 0 is main, 1 the next, and so on   u: take a step back   q: quit");
+  }
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+void play(const Module& module, const char* title, const std::function<void(Decider&)>& run) {
+  const Keys keys;
+  std::vector<std::size_t> decided;
+  world.telling = true;
+  while (true) {
+    Player player(decided);
+    run(player);
+    show(module, title, player);
+    const char key = keys.next();
+    if (key == 'q') return;
+    if (key == 'u' && !decided.empty()) decided.pop_back();
+    if (key >= '0' && key <= '9' && world.cut) {
+      if (const auto decision = player.decision(static_cast<std::size_t>(key - '0')))
+        decided.push_back(*decision);
+    }
+  }
+}
+
+}  // namespace explore

@@ -1,0 +1,178 @@
+// What a pool of threads has to stand, in every order of its threads. Any pool: it has
+// ThreadPool(size), execute(job), and a destructor that finishes every job.
+
+#include "common/log.hpp"
+#include "scenario.hpp"
+#include "thread_pool.hpp"
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <exception>
+#include <iterator>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+// The log is not what is explored.
+void log_line(Parts) noexcept {}
+void warn_line(Parts) noexcept {}
+
+namespace {
+
+// The pool, and a watch on it: each job has to run once, and no worker may leave before the end.
+class Pool {
+ public:
+  explicit Pool(std::size_t size) : pool_(std::make_unique<ThreadPool>(size)) {}
+  ~Pool() {
+    explore::pool_ends();
+    pool_.reset();
+    for (int i = 0; i < sent_; ++i) {
+      explore::expect(ran_[i] > 0, "job lost", "The pool has ended, and a job has not run.");
+      explore::expect(ran_[i] == 1, "job run twice", "A job has run twice.");
+    }
+  }
+
+  template <typename Job>
+  void execute(Job job) {
+    int& ran = ran_[sent_++];
+    pool_->execute([&ran, job] {
+      ++ran;
+      job();
+    });
+  }
+  void execute() {
+    execute([] {});
+  }
+
+  // Only some pools have it.
+  void let_catch_up() { let_catch_up(*pool_); }
+
+ private:
+  template <typename T>
+  static void let_catch_up(T& pool) {
+    if constexpr (requires { pool.let_catch_up(); }) pool.let_catch_up();
+  }
+
+  std::array<int, 8> ran_{};
+  int sent_ = 0;
+  std::unique_ptr<ThreadPool> pool_;
+};
+
+// Something that threads wait for, of `count` others.
+class Meeting {
+ public:
+  explicit Meeting(int count) : missing_(count) {}
+  void arrive() {
+    const std::lock_guard lock(mutex_);
+    --missing_;
+    all_here_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    all_here_.wait(lock, [this] { return missing_ <= 0; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable all_here_;
+  int missing_;
+};
+
+template <int workers, int jobs>
+void send() {
+  Pool pool(workers);
+  for (int i = 0; i < jobs; ++i) pool.execute();
+}
+
+void meet() {
+  Meeting both(2);
+  Pool pool(2);
+  for (int i = 0; i < 2; ++i) {
+    pool.execute([&both] {
+      both.arrive();
+      both.wait();
+    });
+  }
+}
+
+template <int workers>
+void answer() {
+  Meeting answered(1);
+  Pool pool(workers);
+  pool.execute([&answered] { answered.arrive(); });
+  answered.wait();
+}
+
+template <int workers>
+void throwing() {
+  Pool pool(workers);
+  pool.execute([] { throw std::runtime_error("on purpose"); });
+  pool.execute();
+}
+
+// The pool may fail to start. Then it must not leave anybody behind.
+void no_thread() {
+  try {
+    Pool pool(2);
+    pool.execute();
+  } catch (const std::system_error&) {
+  }
+}
+
+void job_sends_job() {
+  Meeting sent(1);
+  Pool pool(1);
+  pool.execute([&] {
+    pool.execute();
+    sent.arrive();
+  });
+  sent.wait();
+}
+
+void two_senders() {
+  std::array<int, 2> ran{};
+  {
+    ThreadPool pool(1);
+    explore::name_next_thread("sender");
+    std::thread sender([&] { pool.execute([&ran] { ++ran[0]; }); });
+    pool.execute([&ran] { ++ran[1]; });
+    sender.join();
+    explore::pool_ends();
+  }
+  explore::expect(ran[0] == 1 && ran[1] == 1, "job lost",
+                  "The pool has ended, and a job has not run once.");
+}
+
+void catch_up() {
+  Pool pool(1);
+  for (int i = 0; i < 2; ++i) pool.execute();
+  pool.let_catch_up();
+}
+
+constexpr explore::Scenario all[] = {
+    {"idle", "2 workers, no job", send<2, 0>},
+    {"jobs", "2 workers, 2 jobs, then the destructor", send<2, 2>},
+    {"queue", "1 worker, 3 jobs", send<1, 3>},
+    {"meet", "2 workers, 2 jobs that wait for each other", meet},
+    {"answer", "2 workers, and main waits for an answer", answer<2>},
+    {"throws", "2 workers, a job that throws, and one more", throwing<2>},
+    {"no-thread",
+     "2 workers, of which one cannot be started",
+     no_thread,
+     {.threads_not_started = 1}},
+    {"job-sends", "a job sends a job", job_sends_job},
+    {"senders", "main and another thread send a job each", two_senders},
+    {"spurious",
+     "2 workers, 1 job, a wake-up without a cause",
+     send<2, 1>,
+     {.spurious_wakeups = 1}},
+    {"catch-up", "let_catch_up(), whose time may run out at any moment", catch_up},
+};
+
+}  // namespace
+
+extern "C" const explore::Scenarios scenarios{all, std::size(all)};

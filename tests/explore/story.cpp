@@ -1,0 +1,333 @@
+#include "story.hpp"
+
+#include "memory.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace explore {
+namespace {
+
+bool is_own(const std::string& file) {
+  return file.find("/include/") == file.npos && file.find("/usr/lib/") == file.npos &&
+         file.find("??") == file.npos;
+}
+
+std::string source_line(const std::string& file, int number) {
+  static std::map<std::string, std::vector<std::string>> files;
+  auto [known, is_new] = files.try_emplace(file);
+  if (is_new) {
+    std::ifstream in(file);
+    for (std::string line; std::getline(in, line);) known->second.push_back(line);
+  }
+  const auto at = static_cast<std::size_t>(number) - 1;
+  if (at >= known->second.size()) return {};
+  const std::string& line = known->second[at];
+  return line.substr(std::min(line.find_first_not_of(' '), line.size()));
+}
+
+// Asks addr2line about many addresses at once: it reads the whole module each time.
+class Places {
+ public:
+  void find(const Module& module, std::set<void*> addresses) {
+    std::erase_if(addresses, [this](void* address) { return !asked_.insert(address).second; });
+    std::string command = "addr2line -a -i -e '" + module.path() + "'";
+    for (void* address : addresses) {
+      char text[32];
+      // A return address is that of the next instruction.
+      std::snprintf(text, sizeof text, " %zx",
+                    reinterpret_cast<std::size_t>(address) - module.base() - 1);
+      command += text;
+    }
+    const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
+    if (addresses.empty() || !pipe) return;
+    char line[4096];
+    void* address = nullptr;
+    while (std::fgets(line, sizeof line, pipe.get()) != nullptr) {
+      const std::string text(line);
+      const std::size_t colon = text.rfind(':');
+      if (text.starts_with("0x")) {
+        address = reinterpret_cast<void*>(std::stoull(text, nullptr, 16) + module.base() + 1);
+      } else if (colon != text.npos && is_own(text.substr(0, colon)) && !known_.contains(address)) {
+        const std::string file = text.substr(0, colon);
+        const int number = std::atoi(text.c_str() + colon + 1);
+        known_[address] = {file.substr(file.rfind('/') + 1), number, source_line(file, number)};
+      }
+    }
+  }
+
+  // The innermost place of the program's own.
+  Place of(const std::vector<void*>& frames) const {
+    for (void* frame : frames) {
+      if (const auto found = known_.find(frame); found != known_.end()) return found->second;
+    }
+    return {};
+  }
+
+ private:
+  std::map<void*, Place> known_;
+  std::set<void*> asked_;
+};
+
+const Places& places_of(const Module& module) {
+  static Places places;
+  std::set<void*> addresses;
+  const auto add = [&](void* frame) {
+    if (module.has(frame)) addresses.insert(frame);
+  };
+  for (const Event& event : world.events) std::ranges::for_each(event.frames, add);
+  for (const Thread& thread : std::span(world.threads).first(world.count))
+    std::ranges::for_each(thread.frames, add);
+  std::ranges::for_each(last_race().first, add);
+  std::ranges::for_each(last_race().second, add);
+  places.find(module, std::move(addresses));
+  return places;
+}
+
+// What a student calls the mutex, the condition or the atomic of this line.
+std::string name_in(const std::string& text) {
+  static const std::regex guard(
+      R"((?:lock_guard|unique_lock|scoped_lock|shared_lock)\b[^({]*[({] *([^,(){} ]+))");
+  static const std::regex member(
+      R"(([\w>\-.\[\]]+?)(?:\.|->)(?:lock|wait|wait_for|wait_until|notify_one|notify_all|load|store|exchange|fetch_add|fetch_sub|acquire|release|count_down|arrive_and_wait)\()");
+  std::smatch match;
+  if (std::regex_search(text, match, guard) || std::regex_search(text, match, member))
+    return match[1];
+  return {};
+}
+
+class Teller {
+ public:
+  explicit Teller(const Module& module) : places_(places_of(module)) {
+    for (const Event& event : world.events) {
+      const std::string name = name_in(places_.of(event.frames).text);
+      if (event.step.a != nullptr && !name.empty()) names_.try_emplace(event.step.a, name);
+      follow(event);
+    }
+  }
+
+  Place place(const std::vector<void*>& frames) const { return places_.of(frames); }
+
+  std::string name(const void* object) const {
+    for (const Thread& thread : std::span(world.threads).first(world.count)) {
+      if (object == &thread) return thread.name;
+    }
+    const auto found = names_.find(object);
+    return found == names_.end() ? "something" : found->second;
+  }
+
+  Ending ending(const Thread& thread) const {
+    Ending ending{thread.name, "", places_.of(thread.frames)};
+    if (thread.state != Thread::running) {
+      ending.state = thread.state == Thread::joined ? "has ended, and was joined" : "has ended";
+      ending.place = {};
+      return ending;
+    }
+    const std::string_view what = thread.next.what;
+    if (&thread == world.last)
+      ending.state = "was at it";
+    else if (thread.ready())
+      ending.state = "can go on: " + std::string(what);
+    else if (what == "join")
+      ending.state = "waits for " + name(thread.next.a) + " to end";
+    else if (what == "lock")
+      ending.state = "waits for the lock " + name(thread.next.a) + owner(thread.next.a);
+    else if (thread.waits_on != nullptr)
+      ending.state =
+          "waits for " + name(thread.next.a) +
+          (thread.notified ? ", has been notified, and waits for the lock" : " to be notified");
+    else
+      ending.state = "waits: " + std::string(what) + ' ' + name(thread.next.a);
+    std::string held;
+    for (const auto& [mutex, holder] : owners_) {
+      if (holder == &thread) held += (held.empty() ? "" : ", ") + name(mutex);
+    }
+    if (!held.empty()) ending.state += "; holds " + held;
+    return ending;
+  }
+
+  std::string sentence(const std::vector<Line>& lines) const {
+    if (world.failure.kind != "hang") return world.failure.sentence;
+    std::string text = "Nobody can go on.";
+    for (const Thread& thread : std::span(world.threads).first(world.count)) {
+      if (thread.state == Thread::running && thread.waits_on != nullptr && !thread.notified)
+        text += lost_wakeup(thread, lines);
+    }
+    return text;
+  }
+
+ private:
+  std::string owner(const void* mutex) const {
+    const auto found = owners_.find(mutex);
+    return found == owners_.end() ? "" : ", which " + found->second->name + " holds";
+  }
+
+  void follow(const Event& event) {
+    const std::string_view what = event.step.what;
+    if (what == "lock" || what == "try to lock") owners_[event.step.a] = event.thread;
+    if (what == "wake up" && event.step.b != nullptr) owners_[event.step.b] = event.thread;
+    if (what == "unlock") owners_.erase(event.step.a);
+    if (what == "wait") owners_.erase(event.step.b);
+  }
+
+  // When was it notified last, and did the thread wait by then?
+  std::string lost_wakeup(const Thread& thread, const std::vector<Line>& lines) const {
+    std::size_t waited = 0;
+    std::size_t notified = 0;
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+      if (lines[i].thread == thread.id && lines[i].what == "wait") waited = i + 1;
+      if (lines[i].object == thread.waits_on && lines[i].what.starts_with("notify"))
+        notified = i + 1;
+    }
+    const std::string changed = name(thread.waits_on);
+    if (notified == 0)
+      return "\nNobody notifies " + changed + ", and " + thread.name + " waits for that.";
+    const std::string step =
+        "\nThe last notification of " + changed + " is step " + std::to_string(notified) + ". ";
+    if (notified > waited) return step + "It woke somebody else, not " + thread.name + '.';
+    return step + thread.name + " begins to wait\nin step " + std::to_string(waited) +
+           ", and so never hears of it: a lost wake-up.";
+  }
+
+  const Places& places_;
+  std::map<const void*, std::string> names_;
+  std::map<const void*, const Thread*> owners_;
+};
+
+std::string fit(std::string text, std::size_t width) {
+  if (text.size() > width) text = text.substr(0, width - 1) + "…";
+  return text;
+}
+
+std::string padded(const std::string& text, std::size_t width) {
+  return text + std::string(width > text.size() ? width - text.size() : 0, ' ');
+}
+
+std::string where(const Place& place) {
+  return place.file.empty() ? "" : place.file + ':' + std::to_string(place.line);
+}
+
+// Not how shared_ptr counts, and not an unlock before which nobody else has come.
+bool is_worth_telling(std::size_t at) {
+  const Event& event = world.events[at];
+  const bool unlock = std::string_view(event.step.what) == "unlock";
+  for (std::size_t i = at; unlock && i-- > 0;) {
+    if (world.events[i].thread != event.thread) return true;
+    if (world.events[i].step.effect == Step::locks) return false;
+  }
+  return event.step.effect != Step::counts;
+}
+
+// It spins.
+bool is_again(const Line& line, const Line& before) {
+  return line.thread == before.thread && line.what == before.what &&
+         line.place.line == before.place.line;
+}
+
+}  // namespace
+
+Story tell(const Module& module) {
+  const Teller teller(module);
+  Story story;
+  for (const Thread& thread : std::span(world.threads).first(world.count)) {
+    story.threads.push_back(thread.name);
+    story.endings.push_back(teller.ending(thread));
+  }
+  for (std::size_t i = 0; i < world.events.size(); ++i) {
+    const Event& event = world.events[i];
+    if (!is_worth_telling(i)) continue;
+    Line line{event.thread->id, event.step.what, teller.place(event.frames), event.step.a};
+    const bool again = !story.lines.empty() && is_again(line, story.lines.back());
+    if (again) {
+      ++story.lines.back().times;
+    } else {
+      story.lines.push_back(std::move(line));
+    }
+  }
+  story.sentence = teller.sentence(story.lines);
+  if (world.failure.kind == "data race") {
+    const Race& race = last_race();
+    for (const std::vector<void*>& frames : {race.first, race.second}) {
+      const Place place = teller.place(frames);
+      if (!place.file.empty()) story.sentence += "\n  " + where(place) + "  " + place.text;
+    }
+  }
+  return story;
+}
+
+std::string as_text(const Story& story, std::size_t first) {
+  constexpr std::size_t width = 80;
+  constexpr std::size_t column = 11;
+  std::ostringstream out;
+  out << "     ";
+  for (const std::string& thread : story.threads) out << padded(thread, column);
+  out << '\n';
+  const std::size_t all = 5 + column * story.threads.size();
+  for (std::size_t number = first; number < story.lines.size(); ++number) {
+    const Line& line = story.lines[number];
+    const std::string count = std::to_string(number + 1);
+    out << padded("", 3 - std::min<std::size_t>(count.size(), 3)) << count << "  ";
+    const std::string step = padded(std::string(column * line.thread, ' ') + line.what +
+                                        (line.times > 1 ? " x" + std::to_string(line.times) : ""),
+                                    all - 5);
+    const std::string place = where(line.place);
+    const std::size_t room = width > all + place.size() + 4 ? width - all - place.size() - 2 : 2;
+    out << step << place << "  " << fit(line.place.text, room) << '\n';
+  }
+  out << '\n';
+  for (const Ending& ending : story.endings)
+    out << "  " << padded(ending.thread, column) << ending.state
+        << (ending.place.file.empty() ? "" : "  (" + where(ending.place) + ")") << '\n';
+  out << '\n' << story.sentence << '\n';
+  return out.str();
+}
+
+std::string escaped(const std::string& text) {
+  std::string result;
+  for (const char c : text)
+    result += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
+  return result;
+}
+
+// One column a thread, and its line of life from its first step to its last.
+std::string as_svg(const Story& story) {
+  constexpr int row = 22;
+  constexpr int column = 110;
+  const int places = 50 + column * static_cast<int>(story.threads.size());
+  const int height = 70 + row * static_cast<int>(story.lines.size() + 2 + story.endings.size());
+  std::ostringstream out;
+  const auto text = [&](int x, int y, const char* style, const std::string& words) {
+    out << "<text x='" << x << "' y='" << y << "' " << style << ">" << escaped(words)
+        << "</text>\n";
+  };
+  out << "<svg xmlns='http://www.w3.org/2000/svg' width='" << places + 560 << "' height='" << height
+      << "' font-family='ui-monospace, monospace' font-size='14'>\n<rect width='100%' "
+         "height='100%' fill='white'/>\n";
+  for (std::size_t i = 0; i < story.threads.size(); ++i) {
+    const int x = 50 + column * static_cast<int>(i);
+    text(x, 30, "font-weight='bold'", story.threads[i]);
+    out << "<line x1='" << x - 8 << "' x2='" << x - 8 << "' y1='40' y2='"
+        << 44 + row * static_cast<int>(story.lines.size()) << "' stroke='#bbb'/>\n";
+  }
+  int y = 40;
+  for (const Line& line : story.lines) {
+    const int x = 50 + column * static_cast<int>(line.thread);
+    out << "<circle cx='" << x - 8 << "' cy='" << (y += row) - 5 << "' r='4' fill='#06c'/>\n";
+    text(x, y, "", line.what);
+    text(places, y, "fill='#555'", where(line.place) + "  " + line.place.text);
+  }
+  y += row;
+  for (const Ending& ending : story.endings)
+    text(42, y += row, "", ending.thread + ' ' + ending.state);
+  text(42, y + 2 * row, "font-weight='bold' fill='#b00'", story.sentence);
+  out << "</svg>\n";
+  return out.str();
+}
+
+}  // namespace explore
