@@ -34,9 +34,10 @@ namespace {
   world.fail("terminate", sentence + '.');
 }
 
-// In the program's own frames, so what it was at can be left where it is.
+// In the program's own frames, or in ours with a pointer of the program's: so what it was at can be
+// left where it is.
 void crashed(int signal) {
-  if (!world.in_program) {
+  if (world.current == nullptr) {
     std::signal(signal, SIG_DFL);
     std::raise(signal);
   }

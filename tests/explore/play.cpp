@@ -32,7 +32,7 @@ class Keys {
     char key = 'q';
     do {
       if (::read(STDIN_FILENO, &key, 1) != 1) return 'q';
-    } while (key == '\n' || key == ' ');
+    } while (key == '\n' && !changed_);
     return key;
   }
 
@@ -46,7 +46,8 @@ class Player : public Decider {
  public:
   explicit Player(const std::vector<std::size_t>& decided) : decided_(decided) {}
 
-  Thread* next(std::span<Thread* const> options, bool) override {
+  Thread* next(std::span<Thread* const> options, bool first_is_running) override {
+    if (first_is_running && options[0]->next.effect == Step::counts) return options[0];
     options_.assign(options.begin(), options.end());
     things_ = 0;
     if (at_ == decided_.size()) return nullptr;
@@ -78,20 +79,25 @@ class Player : public Decider {
 };
 
 void show(const Module& module, const char* title, const Player& player) {
-  Story story = tell(module);
-  constexpr std::size_t room = 12;  // lines of the past
+  const Story story = tell(module);
+  constexpr std::size_t room = 10;  // lines of the past
   const std::size_t first = story.lines.size() > room ? story.lines.size() - room : 0;
-  std::printf("\x1b[H\x1b[J%s. You decide who goes on.\n\n", title);
-  std::fputs(as_text(story, first).c_str(), stdout);
-  if (!world.cut) {
-    std::puts(world.failure ? "" : "All has ended, and all is well.");
-    std::puts("u: take a step back   q: quit");
-  } else if (player.things() > 0) {
-    std::printf("\nIt notifies one of %d that wait: which? 0 to %d   u: back   q: quit\n",
-                player.things(), player.things() - 1);
-  } else {
-    std::puts("\nWho goes on? 0 is main, 1 the next, and so on   u: take a step back   q: quit");
+  std::printf("\x1b[H\x1b[J%s\n\n%s\n", title, steps_as_text(story, first).c_str());
+  for (std::size_t i = 0; i < story.endings.size(); ++i) {
+    const auto& [thread, state, place] = story.endings[i];
+    std::printf("%2zu  %-11s%.50s%s%s%s\n", i, thread.c_str(), state.c_str(),
+                place.file.empty() ? "" : "  (", place.file.c_str(), place.file.empty() ? "" : ")");
   }
+  if (!world.cut) {
+    std::printf("\n%s\n",
+                world.failure ? story.sentence.c_str() : "All has ended, and all is well.");
+  } else if (player.things() > 0) {
+    std::printf("\nIt notifies one of %d that wait. Which? 0 to %d.\n", player.things(),
+                player.things() - 1);
+  } else {
+    std::puts("\nWho goes on? The number of a thread; space for the one that is running.");
+  }
+  std::fputs("u: take a step back   q: quit", stdout);
   std::fflush(stdout);
 }
 

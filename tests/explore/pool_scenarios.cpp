@@ -125,7 +125,7 @@ void no_thread() {
 
 void job_sends_job() {
   Meeting sent(1);
-  Pool pool(1);
+  Pool pool(2);
   pool.execute([&] {
     pool.execute();
     sent.arrive();
@@ -136,7 +136,7 @@ void job_sends_job() {
 void two_senders() {
   std::array<int, 2> ran{};
   {
-    ThreadPool pool(1);
+    ThreadPool pool(2);
     explore::name_next_thread("sender");
     std::thread sender([&] { pool.execute([&ran] { ++ran[0]; }); });
     pool.execute([&ran] { ++ran[1]; });
@@ -147,10 +147,14 @@ void two_senders() {
                   "The pool has ended, and a job has not run once.");
 }
 
+// The only worker is busy, and stays so until main goes on.
 void catch_up() {
+  Meeting caught_up(1);
   Pool pool(1);
+  pool.execute([&caught_up] { caught_up.wait(); });
   for (int i = 0; i < 2; ++i) pool.execute();
   pool.let_catch_up();
+  caught_up.arrive();
 }
 
 constexpr explore::Scenario all[] = {
@@ -164,8 +168,8 @@ constexpr explore::Scenario all[] = {
      "2 workers, of which one cannot be started",
      no_thread,
      {.threads_not_started = 1}},
-    {"job-sends", "a job sends a job", job_sends_job},
-    {"senders", "main and another thread send a job each", two_senders},
+    {"job-sends", "2 workers, and a job sends a job", job_sends_job},
+    {"senders", "2 workers, two threads that send a job each", two_senders},
     {"spurious",
      "2 workers, 1 job, a wake-up without a cause",
      send<2, 1>,

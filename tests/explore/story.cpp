@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <fstream>
+#include <iomanip>
 #include <map>
 #include <memory>
 #include <regex>
@@ -133,7 +134,7 @@ class Teller {
     if (&thread == world.last)
       ending.state = "was at it";
     else if (thread.ready())
-      ending.state = "can go on: " + std::string(what);
+      ending.state = "can go on: " + std::string(what) + "  " + ending.place.text;
     else if (what == "join")
       ending.state = "waits for " + name(thread.next.a) + " to end";
     else if (what == "lock")
@@ -261,31 +262,31 @@ Story tell(const Module& module) {
   return story;
 }
 
-std::string as_text(const Story& story, std::size_t first) {
+std::string steps_as_text(const Story& story, std::size_t first) {
   constexpr std::size_t width = 80;
   constexpr std::size_t column = 11;
+  const std::size_t places = column * story.threads.size();
   std::ostringstream out;
   out << "     ";
   for (const std::string& thread : story.threads) out << padded(thread, column);
   out << '\n';
-  const std::size_t all = 5 + column * story.threads.size();
-  for (std::size_t number = first; number < story.lines.size(); ++number) {
-    const Line& line = story.lines[number];
-    const std::string count = std::to_string(number + 1);
-    out << padded("", 3 - std::min<std::size_t>(count.size(), 3)) << count << "  ";
-    const std::string step = padded(std::string(column * line.thread, ' ') + line.what +
-                                        (line.times > 1 ? " x" + std::to_string(line.times) : ""),
-                                    all - 5);
-    const std::string place = where(line.place);
-    const std::size_t room = width > all + place.size() + 4 ? width - all - place.size() - 2 : 2;
-    out << step << place << "  " << fit(line.place.text, room) << '\n';
+  for (std::size_t i = first; i < story.lines.size(); ++i) {
+    const auto& [thread, what, place, object, times] = story.lines[i];
+    const std::string step = what + (times > 1 ? " x" + std::to_string(times) : "");
+    const std::string line =
+        padded(std::string(column * thread, ' ') + step, places) + where(place) + "  ";
+    out << std::setw(3) << i + 1 << "  " << line
+        << fit(place.text, std::max(width, line.size() + 7) - line.size() - 5) << '\n';
   }
-  out << '\n';
-  for (const Ending& ending : story.endings)
-    out << "  " << padded(ending.thread, column) << ending.state
-        << (ending.place.file.empty() ? "" : "  (" + where(ending.place) + ")") << '\n';
-  out << '\n' << story.sentence << '\n';
   return out.str();
+}
+
+std::string as_text(const Story& story) {
+  std::string text = steps_as_text(story) + '\n';
+  for (const auto& [thread, state, place] : story.endings)
+    text += "  " + padded(thread, 11) + state +
+            (place.file.empty() ? "" : "  (" + where(place) + ")") + '\n';
+  return text + '\n' + story.sentence + '\n';
 }
 
 std::string escaped(const std::string& text) {
@@ -306,7 +307,7 @@ std::string as_svg(const Story& story) {
     out << "<text x='" << x << "' y='" << y << "' " << style << ">" << escaped(words)
         << "</text>\n";
   };
-  out << "<svg xmlns='http://www.w3.org/2000/svg' width='" << places + 560 << "' height='" << height
+  out << "<svg xmlns='http://www.w3.org/2000/svg' width='" << places + 680 << "' height='" << height
       << "' font-family='ui-monospace, monospace' font-size='14'>\n<rect width='100%' "
          "height='100%' fill='white'/>\n";
   for (std::size_t i = 0; i < story.threads.size(); ++i) {
@@ -320,7 +321,7 @@ std::string as_svg(const Story& story) {
     const int x = 50 + column * static_cast<int>(line.thread);
     out << "<circle cx='" << x - 8 << "' cy='" << (y += row) - 5 << "' r='4' fill='#06c'/>\n";
     text(x, y, "", line.what);
-    text(places, y, "fill='#555'", where(line.place) + "  " + line.place.text);
+    text(places, y, "fill='#555'", where(line.place) + "  " + fit(line.place.text, 60));
   }
   y += row;
   for (const Ending& ending : story.endings)
