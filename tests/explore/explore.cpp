@@ -91,7 +91,8 @@ class OwnPool {
     if (::mkdtemp(name.data()) == nullptr)
       throw std::runtime_error("cannot make a folder for the compiled pool");
     made_ = name;
-    const std::string compile = COMPILE " -I'" + folder.string() + "' -I" SOURCE " -c -o '" + name;
+    const std::string compile = COMPILE " -I'" + folder.string() + "' -I'" + folder.string() +
+                                "/..' -I" SOURCE " -c -o '" + name;
     std::string command = compile + "/scenarios.o' " SOURCE "/tests/explore/pool_scenarios.cpp && ";
     if (const auto source = folder / "thread_pool.cpp"; std::filesystem::exists(source))
       command += compile + "/pool.o' '" + source.string() + "' && ";
@@ -133,11 +134,10 @@ void run(const Scenario& scenario, Decider& decider) {
 }
 
 struct Result {
-  long orders = 0;  // that differ, and were run to the end
+  long orders = 0;  // that differ, and were run to the end; or tried, up to the failure
   Failure failure;
   Order order;  // that failed
   int switches = -1;
-  long failed_at = 0;
 };
 
 // The short stories first; then all of them.
@@ -152,8 +152,7 @@ Result explore(const Scenario& scenario) {
       run(scenario, search);
       result.orders += world.cut ? 0 : 1;
       ++tried;
-      if (world.failure)
-        return {result.orders, world.failure, search.order(), all ? -1 : switches, tried};
+      if (world.failure) return {tried, world.failure, search.order(), all ? -1 : switches};
     } while (search.advance());
   }
   return result;
@@ -185,8 +184,8 @@ void tell_fault(const Module& module, const Scenario& scenario, const Result& re
   const Story story = tell(module);
   std::printf("\n%s: %s\n", scenario.name, scenario.title);
   if (result.failure)
-    std::printf("  %s, in order %ld that was tried%s\n", result.failure.kind.c_str(),
-                result.failed_at, switches(result.switches).c_str());
+    std::printf("  %s, in order %ld that was tried%s\n", result.failure.kind.c_str(), result.orders,
+                switches(result.switches).c_str());
   std::printf("\n%s\nTo see it again:\n  build/tests/explore%s%s%s --replay %s@%s\n\n",
               as_text(story).c_str(), options.pool.empty() ? "" : " --pool ", options.pool.c_str(),
               orders_only ? " --orders-only" : "", scenario.name, to_text(result.order).c_str());
@@ -303,7 +302,7 @@ int explore_as_told(int argc, char** argv) {
     if (is_debugged()) stop_at_each_step();
     const Order order = parse_order(
         at == std::string::npos ? "" : std::string_view(*options.replay).substr(at + 1));
-    tell_fault(module, scenario, {0, {}, order, -1, 0}, options, options.orders_only);
+    tell_fault(module, scenario, {0, {}, order, -1}, options, options.orders_only);
     return world.failure ? 1 : 0;
   }
   return explore_all(module, choose(all, options.scenarios), options);

@@ -62,7 +62,7 @@ MUTANTS = [
     Mutant(CHANNEL, "state_->emptied.wait_for(lock, limit, [&] { return state_->queue.empty(); });", "state_->emptied.wait(lock, [&] { return state_->queue.empty(); });", "hang"),
     # The pool.
     Mutant(POOL, "  sender_.reset();\n", "", "hang"),
-    Mutant(POOL, "  for (Worker& worker : workers_) {", "  for (Worker& worker : std::span(workers_).subspan(1)) {", "terminate"),
+    Mutant(POOL, "    std::exchange(worker.thread, {}).join();", "    if (worker.id > 0) std::exchange(worker.thread, {}).join();", "terminate"),
     Mutant(POOL, "std::exchange(worker.thread, {}).join();", "std::exchange(worker.thread, {}).detach();", "not joined"),
     Mutant(POOL, "    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n", "", "terminate"),
     Mutant(POOL, "    job();\n  } catch (const std::exception& error) {", "    job();\n    job();\n  } catch (const std::exception& error) {", "job run twice"),

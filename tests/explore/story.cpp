@@ -267,9 +267,9 @@ std::string steps_as_text(const Story& story, std::size_t first) {
   constexpr std::size_t column = 11;
   const std::size_t places = column * story.threads.size();
   std::ostringstream out;
-  out << "     ";
-  for (const std::string& thread : story.threads) out << padded(thread, column);
-  out << '\n';
+  std::string heads = "     ";
+  for (const std::string& thread : story.threads) heads += padded(thread, column);
+  out << heads.substr(0, heads.find_last_not_of(' ') + 1) << '\n';
   for (std::size_t i = first; i < story.lines.size(); ++i) {
     const auto& [thread, what, place, object, times] = story.lines[i];
     const std::string step = what + (times > 1 ? " x" + std::to_string(times) : "");

@@ -87,34 +87,49 @@ def surprise(turn: WrongTurn, judgement: dict) -> str | None:
     return None if verdict == "broken" and matches(symptom, judgement["evidence"]) else f"broken ({symptom})"
 
 
-def tell(turn: WrongTurn, judgements: list[dict]) -> bool:
+def explored(explore: Path, folder: Path) -> tuple[str, ...]:
+    """The kinds of failure that explore tells of, in the pool of this tree."""
+    command = [explore, "--pool", folder / "stage4_graceful_shutdown"]
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    return tuple(re.findall("^  (.+), in order ", result.stdout, re.MULTILINE))
+
+
+def tell(turn: WrongTurn, judgements: list[dict], kinds: tuple[str, ...]) -> bool:
     """The most telling of what was seen, what else the fault breaks, and what is not as known. True if all is."""
-    seen = judgements[next(iter(turn.symptoms))[0] - 1]
-    # A title may be the second half of a sentence that the row above it began.
-    title = re.sub("^  ", "a stop: ", seen["title"])
-    print(f"\n{turn.name}: {turn.fault}\n  {seen['promise']} {title}: {seen['verdict']}\n    {seen['evidence']}")
+    print(f"\n{turn.name}: {turn.fault}")
+    seen = None
+    if turn.symptoms:
+        seen = judgements[next(iter(turn.symptoms))[0] - 1]
+        # A title may be the second half of a sentence that the row above it began.
+        title = re.sub("^  ", "a stop: ", seen["title"])
+        print(f"  {seen['promise']} {title}: {seen['verdict']}\n    {seen['evidence']}")
     others = [str(j["promise"]) for j in judgements if j["verdict"] == "broken" and j is not seen]
     if others:
         print("  also broken:", *others)
+    print("  explore, of the pool:", ", ".join(kinds) or "all well")
+    if kinds != turn.explored:
+        print("  BUT explore should say:", ", ".join(turn.explored) or "all well")
     wrong = [(j, other) for j in judgements if (other := surprise(turn, j))]
     for j, other in wrong:
         print(f"  BUT promise {j['promise']} is {j['verdict']} ({j['evidence']}), and should be {other}")
     sys.stdout.flush()
-    return not wrong
+    return not wrong and kinds == turn.explored
 
 
-def try_wrong_turns(chosen: list[str], checker: Path) -> bool:
+def try_wrong_turns(chosen: list[str], checker: Path, explore: Path) -> bool:
     """While the checker judges one, which is mostly waiting, the next is built."""
     turns = [turn for turn in WRONG_TURNS if turn.name in chosen or not chosen]
     judging: list[Future[list[dict]]] = []
+    kinds: list[tuple[str, ...]] = []
     with temporary_copy() as copy, ThreadPoolExecutor(4) as pool:
         for turn in turns:
             binary = copy.folder.parent / turn.name
             with copy.patched(Path("notes/wrong_turns") / f"{turn.name}.patch"):
                 copy.build("stage4_graceful_shutdown/stage4")
                 shutil.copy2(copy.folder / "build/stage4_graceful_shutdown/stage4", binary)
-            judging.append(pool.submit(judge, checker, binary))
-        as_known = [tell(turn, future.result()) for turn, future in zip(turns, judging)]
+                judging.append(pool.submit(judge, checker, binary))
+                kinds.append(explored(explore, copy.folder))
+        as_known = [tell(turn, future.result(), kind) for turn, future, kind in zip(turns, judging, kinds)]
     print("\nThe numbers are those of the promises: build/tests/promises lists them.")
     return all(as_known)
 
@@ -155,7 +170,7 @@ def main() -> int:
     os.environ["GIT_CEILING_DIRECTORIES"] = tempfile.gettempdir()
     if arguments.kind == "answers":
         return 0 if try_answers(arguments.name) else 1
-    return 0 if try_wrong_turns(arguments.name, arguments.build.resolve() / "tests/promises") else 1
+    return 0 if try_wrong_turns(arguments.name, *(arguments.build.resolve() / f"tests/{tool}" for tool in ("promises", "explore"))) else 1
 
 
 if __name__ == "__main__":

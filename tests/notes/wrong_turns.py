@@ -10,6 +10,7 @@ class WrongTurn:
     # Promises that it breaks, and what the evidence says then; "..." stands for anything. The most telling one first.
     symptoms: dict[tuple[int, ...], str]
     by_luck: tuple[int, ...] = ()  # promises that it breaks now and then
+    explored: tuple[str, ...] = ()  # kinds of failure that explore tells of, if it can see the fault in the pool
 
     def symptom(self, promise: int) -> str | None:
         return next((evidence for promises, evidence in self.symptoms.items() if promise in promises), None)
@@ -25,12 +26,14 @@ WRONG_TURNS = [
             (7,): "",
             (15,): "ended by SIG",
         },
+        explored=("terminate",),
     ),
     WrongTurn(
         "detach",
         "the threads are detached instead of joined",
         {(4, 5, 12): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
         by_luck=(6, 14),
+        explored=("not joined",),
     ),
     WrongTurn(
         "join_before_close",
@@ -43,6 +46,7 @@ WRONG_TURNS = [
             (7, 8, 10, 12, 14, 16): "still running",
             (15,): "SIGTERM is ignored",
         },
+        explored=("hang",),
     ),
     WrongTurn(
         "end_taken_for_a_job",
@@ -53,11 +57,13 @@ WRONG_TURNS = [
             (7,): "",
             (15,): "ended by SIG",
         },
+        explored=("terminate",),
     ),
     WrongTurn(
         "lock_held",
         "a lock is held while the job runs",
         {(2,): "a fast request waited for an earlier slow one"},
+        explored=("hang",),
     ),
     WrongTurn(
         "increment_accepts",
@@ -90,17 +96,20 @@ WRONG_TURNS = [
         "no_catch",
         "nobody catches what a job throws",
         {(13,): "RST: 0 of 4 others answered, ended by SIGABRT (...terminat"},
+        explored=("terminate",),
     ),
     WrongTurn(
         "catch_around_the_loop",
         "the exception is caught around the loop, not around the job",
         {(13,): "RST: 0 of 4 others answered"},
+        explored=("left early",),
     ),
     WrongTurn(
         "closed_without_mutex",
         "the closed flag is set without the mutex",
-        {(16,): "still running under load"},
-        by_luck=(4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15),
+        {},
+        by_luck=(4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16),
+        explored=("data race", "hang"),
     ),
     WrongTurn(
         "sigpipe",
