@@ -1,11 +1,9 @@
-// explore: runs a pool of threads in every order that its threads can have. What fails, is told.
+// explore: runs a pool of threads, or a whole server, in every order that its threads can have.
+// What fails, is told.
 
+#include "cases.hpp"
 #include "faults.hpp"
-#include "memory.hpp"
-#include "module.hpp"
 #include "play.hpp"
-#include "scenario.hpp"
-#include "search.hpp"
 #include "story.hpp"
 #include "tests/harness/cli.hpp"
 
@@ -13,184 +11,83 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <optional>
 
 #include <sys/single_threaded.h>
 
 namespace explore {
-
-void name_next_thread(const char* name) { world.next_name = name; }
-void pool_ends() { world.closing = true; }
-void expect(bool holds, const char* fault, const char* sentence) {
-  const Outside outside;
-  if (!holds) world.fail(fault, sentence);
-}
-
 namespace {
 
 constexpr std::string_view usage =
-    "usage: explore [SCENARIO...] [--pool DIR] [--orders-only] [--svg FILE]\n"
-    "       explore --replay SCENARIO@ORDER [--pool DIR] [--orders-only]\n"
-    "       explore --play SCENARIO [--pool DIR]\n"
+    "usage: explore [SCENARIO...] [WHAT]\n"
+    "       explore --play SCENARIO [WHAT]\n"
+    "       explore --replay SCENARIO@ORDER [WHAT]\n"
     "\n"
-    "Runs the pool of stage 4, or the one in DIR/thread_pool.hpp and .cpp, in every order\n"
-    "of its threads. What fails is told step by step.\n"
-    "  --orders-only  does not look for data races: is there a fault beside the race?\n"
-    "  --svg FILE     draws the story of what failed\n"
-    "  --replay       runs one order again; under a debugger, stops at each step\n"
+    "Runs it in every order of its threads. What fails is told step by step.\n"
     "  --play         you decide who goes on\n"
+    "  --replay       one order again; under a debugger, it stops at each step\n"
+    "  --svg FILE     draws the story of what failed\n"
+    "\n"
+    "WHAT is the pool of stage 4, or\n"
+    "  --pool DIR     the one in DIR/thread_pool.hpp and .cpp\n"
+    "  --server       stage 4, main() and all, in a simulated kernel; --stage N is stage N\n"
+    "  --deep N       with N departures from the plain order, beside the signals (1)\n"
+    "  --orders-only  and no look for data races: is there a fault beside the race?\n"
     "Exit status: 0 if all is well, 1 if something failed, 2 if it could not be tried.\n";
 
 struct Options {
-  std::string module = BUILD "/tests/pool_scenarios.so";
+  std::string module;
   std::string pool;  // a folder
+  int stage = 0;     // a server, if not 0
+  int departures = 1;
   std::vector<std::string> scenarios;
-  std::optional<std::string> replay;
-  std::optional<std::string> play;
+  std::string replay;
+  std::string play;
   std::string svg;
   bool orders_only = false;
   bool help = false;
+  std::string what;  // of the command line: the words that say what is explored
 };
 
 Options parse(int argc, char** argv) {
   Options options;
+  const auto text = [&](Arguments& arguments, bool is_what) {
+    const std::string flag = arguments.word();
+    const std::string value = arguments.value();
+    if (is_what) options.what += ' ' + flag + ' ' + value;
+    return value;
+  };
   for (Arguments arguments(argc, argv); arguments.next();) {
-    const std::string& word = arguments.word();
-    if (word == "--help")
+    const std::string word = arguments.word();
+    if (word == "--help") {
       options.help = true;
-    else if (word == "--pool")
-      options.pool = arguments.value();
-    else if (word == "--module")
-      options.module = arguments.value();
-    else if (word == "--replay")
-      options.replay = arguments.value();
-    else if (word == "--play")
-      options.play = arguments.value();
-    else if (word == "--svg")
-      options.svg = arguments.value();
-    else if (word == "--orders-only")
+    } else if (word == "--pool") {
+      options.pool = text(arguments, true);
+    } else if (word == "--module") {
+      options.module = text(arguments, true);
+    } else if (word == "--server") {
+      options.stage = std::max(options.stage, 4);
+      options.what += " --server";
+    } else if (word == "--stage") {
+      options.stage = parse_number(word, text(arguments, true), 1, 4);
+    } else if (word == "--deep") {
+      options.departures = parse_number(word, text(arguments, false), 0, 9);
+    } else if (word == "--replay") {
+      options.replay = text(arguments, false);
+    } else if (word == "--play") {
+      options.play = text(arguments, false);
+    } else if (word == "--svg") {
+      options.svg = text(arguments, false);
+    } else if (word == "--orders-only") {
       options.orders_only = true;
-    else if (word.starts_with("-"))
+    } else if (word.starts_with("-")) {
       throw Usage("there is no " + word);
-    else
+    } else {
       options.scenarios.push_back(word);
-  }
-  return options;
-}
-
-// Compiled into a folder of its own, which goes with it.
-class OwnPool {
- public:
-  explicit OwnPool(const std::filesystem::path& folder) {
-    if (!std::filesystem::exists(folder / "thread_pool.hpp"))
-      throw std::runtime_error("there is no thread_pool.hpp in " + folder.string());
-    std::string name = std::filesystem::temp_directory_path() / "explore.XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr)
-      throw std::runtime_error("cannot make a folder for the compiled pool");
-    made_ = name;
-    const std::string compile = COMPILE " -I'" + folder.string() + "' -I'" + folder.string() +
-                                "/..' -I" SOURCE " -c -o '" + name;
-    std::string command = compile + "/scenarios.o' " SOURCE "/tests/explore/pool_scenarios.cpp && ";
-    if (const auto source = folder / "thread_pool.cpp"; std::filesystem::exists(source))
-      command += compile + "/pool.o' '" + source.string() + "' && ";
-    command += LINK " -o '" + module() + "' '" + name + "'/*.o";
-    if (std::system(command.c_str()) != 0) {
-      std::filesystem::remove_all(made_);
-      throw std::runtime_error("the pool in " + folder.string() + " does not compile");
     }
   }
-  ~OwnPool() { std::filesystem::remove_all(made_); }
-  OwnPool(const OwnPool&) = delete;
-
-  std::string module() const { return made_ / "pool.so"; }
-
- private:
-  std::filesystem::path made_;
-};
-
-// What is wrong at the end of a run that did not fail on its way.
-void judge_end() {
-  if (world.failure || world.cut) return;
-  const auto threads = std::span(world.threads).first(world.count);
-  if (threads[0].state == Thread::running) {
-    world.failure = {"hang", "Nobody can go on."};
-    return;
-  }
-  for (const Thread& thread : threads.subspan(1)) {
-    if (thread.state != Thread::joined)
-      world.failure = {"not joined",
-                       "main has ended, and " + thread.name + " has not been joined."};
-  }
-}
-
-void run(const Scenario& scenario, Decider& decider) {
-  world.luck = scenario.luck;
-  begin_watch();
-  world.run(decider, scenario.body);
-  judge_end();
-}
-
-struct Result {
-  long orders = 0;  // that differ, and were run to the end; or tried, up to the failure
-  Failure failure;
-  Order order;  // that failed
-  int switches = -1;
-};
-
-// The short stories first; then all of them.
-Result explore(const Scenario& scenario) {
-  Result result;
-  long tried = 0;
-  for (int switches = 0; switches <= 3; ++switches) {
-    const bool all = switches == 3;
-    Search search = all ? Search::every_order() : Search::few_switches(switches);
-    result.orders = 0;
-    do {
-      run(scenario, search);
-      result.orders += world.cut ? 0 : 1;
-      ++tried;
-      if (world.failure) return {tried, world.failure, search.order(), all ? -1 : switches};
-    } while (search.advance());
-  }
-  return result;
-}
-
-// Once more, and now with the places of all that happens.
-void replay(const Scenario& scenario, const Order& order) {
-  world.telling = true;
-  for (int time = 0; time < 2; ++time) {
-    Replay again(order);
-    run(scenario, again);
-    // A race is known by its second access, so it takes another run to see the first.
-    if (world.failure.kind != "data race" || Fiber::on_threads) break;
-  }
-  world.telling = false;
-}
-
-std::string switches(int count) {
-  if (count < 0) return "";
-  if (count == 0) return "; nobody is interrupted in it";
-  return "; " + std::to_string(count) + (count == 1 ? " thread is" : " threads are") +
-         " interrupted in it";
-}
-
-void tell_fault(const Module& module, const Scenario& scenario, const Result& result,
-                const Options& options, bool orders_only) {
-  world.find_races = !orders_only;
-  replay(scenario, result.order);
-  const Story story = tell(module);
-  std::printf("\n%s: %s\n", scenario.name, scenario.title);
-  if (result.failure)
-    std::printf("  %s, in order %ld that was tried%s\n", result.failure.kind.c_str(), result.orders,
-                switches(result.switches).c_str());
-  std::printf("\n%s\nTo see it again:\n  build/tests/explore%s%s%s --replay %s@%s\n\n",
-              as_text(story).c_str(), options.pool.empty() ? "" : " --pool ", options.pool.c_str(),
-              orders_only ? " --orders-only" : "", scenario.name, to_text(result.order).c_str());
-  if (!options.svg.empty() && !(std::ofstream(options.svg) << as_svg(story)))
-    throw std::runtime_error("cannot write " + options.svg);
+  return options;
 }
 
 // By a debugger, which is worth threads that it can show.
@@ -209,75 +106,105 @@ void stop_at_each_step() {
   };
 }
 
-std::vector<const Scenario*> choose(const Scenarios& all, const std::vector<std::string>& names) {
-  std::vector<const Scenario*> chosen;
-  for (const Scenario& scenario : std::span(all.begin, all.size)) {
-    if (names.empty() || std::ranges::count(names, scenario.name) > 0) chosen.push_back(&scenario);
+// Once more, and now with the places of all that happens.
+void replay(const Case& one, const Order& order) {
+  world.telling = true;
+  for (int time = 0; time < 2; ++time) {
+    Replay again(order);
+    one.run(again);
+    // A race is known by its second access, so it takes another run to see the first.
+    if (world.failure.kind != "data race" || Fiber::on_threads) break;
   }
-  for (const std::string& name : names) {
-    if (std::ranges::count(chosen, name, &Scenario::name) > 0) continue;
-    std::string known;
-    for (const Scenario& scenario : std::span(all.begin, all.size))
-      known += std::string(known.empty() ? "" : ", ") + scenario.name;
-    throw Usage("there is no scenario '" + name + "' among " + known);
-  }
-  return chosen;
+  world.telling = false;
 }
 
-// Is it as the scenario says? Usually that means: well.
-bool as_expected(const Module& module, const Scenario& scenario, Result result,
-                 const Options& options) {
-  if (std::string_view(scenario.fault) == "in some libraries") return true;
-  if (scenario.fault == result.failure.kind)
-    return scenario.orders == 0 || scenario.orders == result.orders;
-  if (!result.failure) {
-    std::printf("%s: should fail with '%s', and does not\n", scenario.name, scenario.fault);
-    return false;
-  }
-  // A race is a fault by itself. But what it leads to is the better story.
-  const bool race = result.failure.kind == "data race";
-  tell_fault(module, scenario, result, options, !world.find_races);
-  if (!race) return false;
-  world.find_races = false;
-  result = explore(scenario);
-  if (result.failure) {
-    std::printf("And this is what it can lead to:\n\n");
-    tell_fault(module, scenario, result, options, true);
-  }
-  world.find_races = true;
-  return false;
+std::string interrupted(int switches) {
+  if (switches < 0) return "";
+  if (switches == 0) return "; nobody is interrupted in it";
+  return "; " + std::to_string(switches) + (switches == 1 ? " thread is" : " threads are") +
+         " interrupted in it";
 }
 
-int explore_all(const Module& module, const std::vector<const Scenario*>& scenarios,
+std::string counted(long number) { return with_commas(static_cast<double>(number), 0); }
+
+void tell_order(const Module& module, const Case& one, const Order& order, const Options& options) {
+  replay(one, order);
+  const Story story = tell(module);
+  std::printf("\n%s\nTo see it again:\n  build/tests/explore%s%s --replay %s@%s\n\n",
+              as_text(story).c_str(), options.what.c_str(),
+              world.find_races ? "" : " --orders-only", one.name.c_str(), to_text(order).c_str());
+  if (!options.svg.empty() && !(std::ofstream(options.svg) << as_svg(story)))
+    throw std::runtime_error("cannot write " + options.svg);
+}
+
+void tell_fault(const Module& module, const Case& one, const Result& result,
                 const Options& options) {
+  std::printf("\n%s: %s\n  %s, in order %s that was tried%s\n", one.name.c_str(), one.title.c_str(),
+              result.failure.kind.c_str(), counted(result.orders).c_str(),
+              interrupted(result.switches).c_str());
+  tell_order(module, one, result.order, options);
+}
+
+// Is it as it should be? Usually that means: well.
+bool as_expected(const Case& one, const Result& result) {
+  if (one.fault == "in some libraries") return true;
+  return one.fault == result.failure.kind && (one.orders == 0 || one.orders == result.orders);
+}
+
+void tell_surprise(const Module& module, const Case& one, const Result& result,
+                   const Options& options) {
+  if (!result.failure) {
+    std::printf("\n%s should fail with '%s', or have %ld orders.\n", one.name.c_str(),
+                one.fault.c_str(), one.orders);
+    return;
+  }
+  tell_fault(module, one, result, options);
+  if (result.failure.kind != "data race") return;
+  // A race is a fault by itself. But what it leads to is the better story.
+  world.find_races = false;
+  if (const Result other = one.explore(); other.failure) {
+    std::puts("And this is what it can lead to:");
+    tell_fault(module, one, other, options);
+  }
+}
+
+int explore_all(const Module& module, const std::vector<Case>& cases, const Options& options) {
   using std::chrono::steady_clock;
   const auto since = [](steady_clock::time_point begin) {
     return std::chrono::duration<double>(steady_clock::now() - begin).count();
   };
   const auto begin = steady_clock::now();
   long orders = 0;
-  int failed = 0;
-  std::printf("%-10s %-54s %7s %6s\n", "scenario", "", "orders", "s");
-  for (const Scenario* scenario : scenarios) {
+  std::vector<std::pair<const Case*, Result>> surprises;
+  std::printf("%-19s %-44s %8s %5s\n", "scenario", "", "orders", "s");
+  for (const Case& one : cases) {
     const auto start = steady_clock::now();
-    world.find_races = !options.orders_only;
-    const Result result = explore(*scenario);
+    const Result result = one.explore();
     orders += result.orders;
-    std::printf("%-10s %-54s %7s %6.2f\n", scenario->name, scenario->title,
-                with_commas(static_cast<double>(result.orders), 0).c_str(), since(start));
+    const bool expected = as_expected(one, result);
+    std::printf("%-19s %-44s %8s %5.2f%s%s\n", one.name.c_str(), one.title.c_str(),
+                counted(result.orders).c_str(), since(start), expected ? "" : "  ",
+                expected ? "" : result.failure.kind.c_str());
     std::fflush(stdout);
-    if (as_expected(module, *scenario, result, options)) continue;
-    ++failed;
-    if (scenario->orders != 0)
-      std::printf("%s: should have %ld orders\n", scenario->name, scenario->orders);
-    if (*scenario->fault == '\0') break;
+    if (!expected) surprises.emplace_back(&one, result);
   }
-  if (failed > 0) return 1;
-  std::printf(
-      "\n%s orders in %.1f s. In none is there a hang, a job lost or run twice, a crash%s.\n",
-      with_commas(static_cast<double>(orders), 0).c_str(), since(begin),
-      options.orders_only ? "" : ",\na data race, or use of freed memory");
+  if (!surprises.empty()) {
+    tell_surprise(module, *surprises[0].first, surprises[0].second, options);
+    return 1;
+  }
+  std::printf("\n%s orders in %.1f s. In none is there a hang, %s, a crash%s.\n",
+              counted(orders).c_str(), since(begin),
+              options.stage == 0 ? "a job lost or run twice" : "a client that is lost",
+              options.orders_only ? "" : ",\na data race, or use of freed memory");
   return 0;
+}
+
+const Case& find(const std::vector<Case>& all, const std::string& name) {
+  const auto found = std::ranges::find(all, name, &Case::name);
+  if (found != all.end()) return *found;
+  std::string known;
+  for (const Case& one : all) known += (known.empty() ? "" : ", ") + one.name;
+  throw Usage("there is no scenario '" + name + "' among " + known);
 }
 
 int explore_as_told(int argc, char** argv) {
@@ -288,24 +215,31 @@ int explore_as_told(int argc, char** argv) {
   }
   std::optional<OwnPool> own;
   if (!options.pool.empty()) own.emplace(options.pool);
-  const Module module(own ? own->module() : options.module);
+  const std::string usual =
+      options.stage == 0 ? "pool_scenarios" : "stage" + std::to_string(options.stage) + "_server";
+  const Module module(own                       ? own->module()
+                      : !options.module.empty() ? options.module
+                                                : BUILD "/tests/" + usual + ".so");
   watch_for_faults();
-  const Scenarios& all = *module.find<const Scenarios>("scenarios");
-  if (options.play) {
-    const Scenario& scenario = *choose(all, {*options.play}).front();
-    play(module, scenario.title, [&](Decider& decider) { run(scenario, decider); });
+  world.find_races = !options.orders_only;
+  const std::vector<Case> all =
+      options.stage == 0 ? pool_cases(module) : server_cases(module, options.departures);
+  if (!options.play.empty()) {
+    const Case& one = find(all, options.play);
+    play(module, one.title, one.run);
     return 0;
   }
-  if (options.replay) {
-    const std::size_t at = options.replay->find('@');
-    const Scenario& scenario = *choose(all, {options.replay->substr(0, at)}).front();
+  if (!options.replay.empty()) {
+    const std::size_t at = std::min(options.replay.find('@'), options.replay.size());
+    const Case& one = find(all, options.replay.substr(0, at));
+    const Order order = parse_order(options.replay.substr(std::min(at + 1, options.replay.size())));
     if (is_debugged()) stop_at_each_step();
-    const Order order = parse_order(
-        at == std::string::npos ? "" : std::string_view(*options.replay).substr(at + 1));
-    tell_fault(module, scenario, {0, {}, order, -1}, options, options.orders_only);
+    tell_order(module, one, order, options);
     return world.failure ? 1 : 0;
   }
-  return explore_all(module, choose(all, options.scenarios), options);
+  std::vector<Case> chosen;
+  for (const std::string& name : options.scenarios) chosen.push_back(find(all, name));
+  return explore_all(module, chosen.empty() ? all : chosen, options);
 }
 
 }  // namespace

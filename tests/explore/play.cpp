@@ -78,11 +78,11 @@ class Player : public Decider {
   int things_ = 0;
 };
 
-void show(const Module& module, const char* title, const Player& player) {
+void show(const Module& module, const std::string& title, const Player& player) {
   const Story story = tell(module);
   constexpr std::size_t room = 10;  // lines of the past
   const std::size_t first = story.lines.size() > room ? story.lines.size() - room : 0;
-  std::printf("\x1b[H\x1b[J%s\n\n%s\n", title, steps_as_text(story, first).c_str());
+  std::printf("\x1b[H\x1b[J%s\n\n%s\n", title.c_str(), steps_as_text(story, first).c_str());
   for (std::size_t i = 0; i < story.endings.size(); ++i) {
     const auto& [thread, state, place] = story.endings[i];
     std::printf("%2zu  %-11s%.50s%s%s%s\n", i, thread.c_str(), state.c_str(),
@@ -103,7 +103,8 @@ void show(const Module& module, const char* title, const Player& player) {
 
 }  // namespace
 
-void play(const Module& module, const char* title, const std::function<void(Decider&)>& run) {
+void play(const Module& module, const std::string& title,
+          const std::function<void(Decider&)>& run) {
   const Keys keys;
   std::vector<std::size_t> decided;
   world.telling = true;

@@ -186,9 +186,12 @@ int wait(sem_t* semaphore, Time until) {
   return 0;
 }
 
-int sleep_until(Time until) {
-  world.step({"sleep"}, [] { return false; }, until);
-  return 0;
+// Returns 0, or EINTR if a signal's handler has run meanwhile.
+int sleep_until(Time until, timespec* left) {
+  if (world.step({"sleep"}, [] { return false; }, until, true)) return 0;
+  const Time rest = std::max<Time>(until - world.now, 0);
+  if (left != nullptr) *left = {rest / 1'000'000'000, rest % 1'000'000'000};
+  return EINTR;
 }
 
 }  // namespace
@@ -441,10 +444,13 @@ int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* 
   if (!world.in_program)
     return real<decltype(clock_nanosleep)>("clock_nanosleep")(clock, flags, time, left);
   const Outside outside;
-  return sleep_until(nanoseconds(*time) + (flags == TIMER_ABSTIME ? 0 : world.now));
+  return sleep_until(nanoseconds(*time) + (flags == TIMER_ABSTIME ? 0 : world.now), left);
 }
 int nanosleep(const timespec* time, timespec* left) {
-  return clock_nanosleep(CLOCK_MONOTONIC, 0, time, left);
+  const int error = clock_nanosleep(CLOCK_MONOTONIC, 0, time, left);
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
 }
 int usleep(unsigned microseconds) {
   const timespec time{0, microseconds * 1000L};

@@ -87,14 +87,15 @@ def surprise(turn: WrongTurn, judgement: dict) -> str | None:
     return None if verdict == "broken" and matches(symptom, judgement["evidence"]) else f"broken ({symptom})"
 
 
-def explored(explore: Path, folder: Path) -> tuple[str, ...]:
-    """The kinds of failure that explore tells of, in the pool of this tree."""
-    command = [explore, "--pool", folder / "stage4_graceful_shutdown"]
+def explored(explore: Path, copy: Copy, turn: WrongTurn) -> str:
+    """The kind of failure that explore tells of."""
+    module = copy.folder / "build/tests/stage4_server.so"
+    command = [explore, "--server", "--module", module, turn.explored[0]]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    return tuple(re.findall("^  (.+), in order ", result.stdout, re.MULTILINE))
+    return next(iter(re.findall("^  (.+), in order ", result.stdout, re.MULTILINE)), "all well")
 
 
-def tell(turn: WrongTurn, judgements: list[dict], kinds: tuple[str, ...]) -> bool:
+def tell(turn: WrongTurn, judgements: list[dict], kind: str) -> bool:
     """The most telling of what was seen, what else the fault breaks, and what is not as known. True if all is."""
     print(f"\n{turn.name}: {turn.fault}")
     seen = None
@@ -106,29 +107,29 @@ def tell(turn: WrongTurn, judgements: list[dict], kinds: tuple[str, ...]) -> boo
     others = [str(j["promise"]) for j in judgements if j["verdict"] == "broken" and j is not seen]
     if others:
         print("  also broken:", *others)
-    print("  explore, of the pool:", ", ".join(kinds) or "all well")
-    if kinds != turn.explored:
-        print("  BUT explore should say:", ", ".join(turn.explored) or "all well")
+    print(f"  explore --server {turn.explored[0]}: {kind}")
+    if kind != turn.explored[1]:
+        print(f"  BUT explore should say {turn.explored[1]}")
     wrong = [(j, other) for j in judgements if (other := surprise(turn, j))]
     for j, other in wrong:
         print(f"  BUT promise {j['promise']} is {j['verdict']} ({j['evidence']}), and should be {other}")
     sys.stdout.flush()
-    return not wrong and kinds == turn.explored
+    return not wrong and kind == turn.explored[1]
 
 
 def try_wrong_turns(chosen: list[str], checker: Path, explore: Path) -> bool:
     """While the checker judges one, which is mostly waiting, the next is built."""
     turns = [turn for turn in WRONG_TURNS if turn.name in chosen or not chosen]
     judging: list[Future[list[dict]]] = []
-    kinds: list[tuple[str, ...]] = []
+    kinds: list[str] = []
     with temporary_copy() as copy, ThreadPoolExecutor(4) as pool:
         for turn in turns:
             binary = copy.folder.parent / turn.name
             with copy.patched(Path("notes/wrong_turns") / f"{turn.name}.patch"):
-                copy.build("stage4_graceful_shutdown/stage4")
+                copy.build("stage4_graceful_shutdown/stage4", "tests/stage4_server.so")
                 shutil.copy2(copy.folder / "build/stage4_graceful_shutdown/stage4", binary)
                 judging.append(pool.submit(judge, checker, binary))
-                kinds.append(explored(explore, copy.folder))
+                kinds.append(explored(explore, copy, turn))
         as_known = [tell(turn, future.result(), kind) for turn, future, kind in zip(turns, judging, kinds)]
     print("\nThe numbers are those of the promises: build/tests/promises lists them.")
     return all(as_known)

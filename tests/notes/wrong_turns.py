@@ -10,7 +10,7 @@ class WrongTurn:
     # Promises that it breaks, and what the evidence says then; "..." stands for anything. The most telling one first.
     symptoms: dict[tuple[int, ...], str]
     by_luck: tuple[int, ...] = ()  # promises that it breaks now and then
-    explored: tuple[str, ...] = ()  # kinds of failure that explore tells of, if it can see the fault in the pool
+    explored: tuple[str, str] = ("", "")  # a scenario of explore --server, and the kind of failure in it
 
     def symptom(self, promise: int) -> str | None:
         return next((evidence for promises, evidence in self.symptoms.items() if promise in promises), None)
@@ -26,14 +26,14 @@ WRONG_TURNS = [
             (7,): "",
             (15,): "ended by SIG",
         },
-        explored=("terminate",),
+        explored=("one", "terminate"),
     ),
     WrongTurn(
         "detach",
         "the threads are detached instead of joined",
         {(4, 5, 12): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
         by_luck=(6, 14),
-        explored=("not joined",),
+        explored=("one", "not joined"),
     ),
     WrongTurn(
         "join_before_close",
@@ -46,7 +46,7 @@ WRONG_TURNS = [
             (7, 8, 10, 12, 14, 16): "still running",
             (15,): "SIGTERM is ignored",
         },
-        explored=("hang",),
+        explored=("one", "exit status"),
     ),
     WrongTurn(
         "end_taken_for_a_job",
@@ -57,18 +57,19 @@ WRONG_TURNS = [
             (7,): "",
             (15,): "ended by SIG",
         },
-        explored=("terminate",),
+        explored=("one", "terminate"),
     ),
     WrongTurn(
         "lock_held",
         "a lock is held while the job runs",
         {(2,): "a fast request waited for an earlier slow one"},
-        explored=("hang",),
+        explored=("fast", "too slow"),
     ),
     WrongTurn(
         "increment_accepts",
         "++ accepts the next connection",
         {(12,): "the port is open after two connections"},
+        explored=("take", "never ends"),
     ),
     WrongTurn(
         "flag_before_accept",
@@ -81,49 +82,55 @@ WRONG_TURNS = [
             (10,): "a first Ctrl-C does not stop it",
             (15,): "SIGTERM is ignored",
         },
+        explored=("one", "exit status"),
     ),
     WrongTurn(
         "exit_in_handler",
         "the handler itself ends the process, with status 0",
         {(4, 5, 6, 14): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
+        explored=("sleep", "request lost"),
     ),
     WrongTurn(
         "listener_closed_first",
         "the listener is closed before the accept queue is empty",
         {(6,): "of 50 answered, exit 0", (14,): "0 of 5 answered, exit 0", (16,): "lost of ...; exit 0"},
+        explored=("one", "request lost"),
     ),
     WrongTurn(
         "no_catch",
         "nobody catches what a job throws",
         {(13,): "RST: 0 of 4 others answered, ended by SIGABRT (...terminat"},
-        explored=("terminate",),
+        explored=("rude", "terminate"),
     ),
     WrongTurn(
         "catch_around_the_loop",
         "the exception is caught around the loop, not around the job",
         {(13,): "RST: 0 of 4 others answered"},
-        explored=("left early",),
+        explored=("rude", "request lost"),
     ),
     WrongTurn(
         "closed_without_mutex",
         "the closed flag is set without the mutex",
         {},
         by_luck=(4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 15, 16),
-        explored=("data race", "hang"),
+        explored=("one", "data race"),
     ),
     WrongTurn(
         "sigpipe",
         "SIGPIPE does what it does by default",
         {(13,): "FIN, then RST: 0 of 4 others answered, ended by SIGPIPE"},
+        explored=("rude", "request lost"),
     ),
     WrongTurn(
         "no_last_call",
         "the workers do not hear of the stop",
         {(8,): "still running 4", (12,): "with a silent client: still running", (14,): "still running"},
+        explored=("silent", "too slow"),
     ),
     WrongTurn(
         "busy_without_descriptors",
         "without descriptors, accept() is called again immediately",
         {(14,): "spins while it has no descriptors"},
+        explored=("full", "never ends"),
     ),
 ]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Faults of one line each in the pool and its channel: does explore find them?
+"""Faults of one line each in stage 4: does explore find them?
 
-Each is put into a copy of the pool, and judged as a reader's own pool is. Exit status: 0 if explore says of all what is
-known of them.
+Those of the pool and its channel are judged as a reader's own pool is, the others in the whole server. Exit status: 0
+if explore says of all what is known of them.
 """
 
 import argparse
@@ -15,10 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+import patches
+
+ROOT = patches.ROOT
 
 CHANNEL = "common/channel.hpp"
 POOL = "stage4_graceful_shutdown/thread_pool.cpp"
+ACCEPTOR = "stage4_graceful_shutdown/acceptor.cpp"
+STOP = "stage4_graceful_shutdown/stop_signal.cpp"
+GRACE = "stage4_graceful_shutdown/grace_period.cpp"
+TCP = "common/tcp.cpp"
 
 
 @dataclass(frozen=True)
@@ -74,26 +80,65 @@ MUTANTS = [
     Mutant(POOL, "id < size; ++id", "id + 1 < size; ++id", "job lost"),
     Mutant(POOL, "void ThreadPool::execute(Job job) { sender_->send(std::move(job)); }", "void ThreadPool::execute(Job job) { job(); }", "hang"),
     Mutant(POOL, "sender_->wait_if_more_than(workers_.size());", "sender_->wait_if_more_than(0);", "", "it waits more often, and at most for a millisecond"),
+    # Accepting, up to the stop and after it.
+    Mutant(ACCEPTOR, "    if (!refusing_ && stop_signal::time()) refuse_new_connections();\n", "", "never ends"),
+    Mutant(ACCEPTOR, "      if (last_look) return std::nullopt;\n", "      return std::nullopt;\n", "refused"),
+    Mutant(ACCEPTOR, "      last_look = !wait_for_somebody();", "      if (!wait_for_somebody()) return std::nullopt;", "request lost"),
+    Mutant(ACCEPTOR, "  return is_handshake_under_way() && Clock::now() < grace_.last_call();", "  return false;", "request lost"),
+    Mutant(ACCEPTOR, '": %08X:%04X "', '": %08x:%04x "', "request lost"),
+    Mutant(ACCEPTOR, '.starts_with("03 ")', '.starts_with("01 ")', "request lost"),
+    Mutant(ACCEPTOR, "  accept_until_ = grace_.end();\n#ifdef", "  accept_until_ = Clock::now();\n#ifdef", "request lost"),
+    Mutant(ACCEPTOR, "      std::this_thread::sleep_for(pause_time);\n", "", "never ends"),
+    Mutant(ACCEPTOR, "Clock::time_point::max(), stop_signal::fd());", "Clock::time_point::max(), -1);", "exit status"),
+    Mutant(TCP, "if (broken || (no_room && !patiently))", "if (broken || no_room)", "refused"),
+    # Hearing the stop.
+    Mutant(STOP, '  while (::write(stop_pipe[1], "!", 1) == -1 && errno == EINTR) {\n  }\n', "", "never ends"),
+    Mutant(STOP, "  set_once(tripped_at, now);\n", "", "never ends"),
+    Mutant(STOP, "one_key_press = 300ms", "one_key_press = 0ms", "request lost"),
+    Mutant(STOP, "one_key_press = 300ms", "one_key_press = 3000ms", "exit status"),
+    Mutant(STOP, "for (const int signal : {SIGINT, SIGTERM, SIGHUP})", "for (const int signal : {SIGINT, SIGHUP})", "ended by a signal"),
+    # The grace period.
+    Mutant(GRACE, "    const std::lock_guard lock(mutex_);\n", "", "data race"),
+    Mutant(GRACE, "    done_ = true;\n", "", "exit status"),
+    Mutant(GRACE, "  done_changed_.notify_one();\n", "", "too slow"),
+    Mutant(GRACE, "  thread_.join();\n", "", "terminate"),
+    Mutant(GRACE, "wait_readable(fd, std::min(deadline, last_call()))", "wait_readable(fd, deadline)", "too slow"),
+    Mutant(GRACE, "min<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "max<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "too slow"),
+    Mutant(GRACE, "  stop_signal::trip();  // for the exits without a stop: watch() waits for one\n", "", "", "~Acceptor trips it before, unless the port is taken"),
 ]
 
 
-def try_one(explore: Path, mutant: Mutant) -> str:
+def put_into(folder: Path, mutant: Mutant) -> None:
+    file = folder / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.file} has {mutant.old!r} {text.count(mutant.old)} times")
+    file.write_text(text.replace(mutant.old, mutant.new))
+
+
+def kinds_of(*command: str | Path) -> str:
     """The kinds of failure that explore tells of, one after the other."""
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode == 2:
+        return result.stderr
+    return " ".join(re.findall(r"^  (.+), in order ", result.stdout, re.MULTILINE))
+
+
+def try_in_pool(explore: Path, mutant: Mutant) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for file in [*(ROOT / "common").glob("*.hpp"), *(ROOT / "stage4_graceful_shutdown").glob("thread_pool.*")]:
-            target = folder / ("common" if file.parent.name == "common" else "") / file.name
-            target.parent.mkdir(exist_ok=True)
-            shutil.copy(file, target)
-        changed = folder / (mutant.file if mutant.file == CHANNEL else Path(mutant.file).name)
-        text = changed.read_text()
-        if text.count(mutant.old) != 1:
-            return "the line is not there, or not once"
-        changed.write_text(text.replace(mutant.old, mutant.new))
-        result = subprocess.run([explore, "--pool", folder], capture_output=True, text=True)
-        if result.returncode == 2:
-            return result.stderr
-        return " ".join(re.findall(r"^  (.+), in order ", result.stdout, re.MULTILINE))
+        shutil.copytree(ROOT / "common", folder / "common")
+        shutil.copytree(ROOT / Path(POOL).parent, folder / Path(POOL).parent)
+        put_into(folder, mutant)
+        return kinds_of(explore, "--pool", folder / Path(POOL).parent)
+
+
+def try_in_server(explore: Path, copy: patches.Copy, mutant: Mutant) -> str:
+    before = (copy.folder / mutant.file).read_text()
+    put_into(copy.folder, mutant)
+    copy.build("tests/stage4_server.so")
+    (copy.folder / mutant.file).write_text(before)
+    return kinds_of(explore, "--server", "--module", copy.folder / "build/tests/stage4_server.so")
 
 
 def shown(mutant: Mutant) -> str:
@@ -110,9 +155,15 @@ def main() -> int:
     arguments = parser.parse_args()
     chosen = arguments.number or range(len(MUTANTS))
     wrong = 0
-    with ThreadPoolExecutor(2) as pool:
-        for at, kinds in zip(chosen, pool.map(lambda at: try_one(arguments.explore, MUTANTS[at]), chosen)):
-            mutant = MUTANTS[at]
+    with patches.temporary_copy() as copy, ThreadPoolExecutor(2) as both, ThreadPoolExecutor(1) as one:
+
+        def begin(mutant: Mutant):
+            if mutant.file in (CHANNEL, POOL):
+                return both.submit(try_in_pool, arguments.explore, mutant)
+            return one.submit(try_in_server, arguments.explore, copy, mutant)
+
+        for at, future in [(at, begin(MUTANTS[at])) for at in chosen]:
+            mutant, kinds = MUTANTS[at], future.result()
             right = kinds.startswith(mutant.found) if mutant.found else not kinds
             wrong += not right
             print(f"{at:2} {kinds or 'no fault':14} {shown(mutant)}", flush=True)
