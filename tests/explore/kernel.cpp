@@ -378,7 +378,6 @@ void deliver_pending() {
     state.pending &= ~bit(signal);
     Thread& thread = *able[static_cast<std::size_t>(world.which(count))];
     thread.signal = signal;
-    thread.until = never;  // it goes on because of this, and not since its time is over
   }
 }
 

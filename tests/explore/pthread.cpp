@@ -300,7 +300,7 @@ int pthread_detach(pthread_t handle) {
   const Outside outside;
   Thread& other = thread_of(handle);
   world.also({"detach", &other});
-  other.state = Thread::detached;
+  other.detached = true;
   return 0;
 }
 pthread_t pthread_self() {

@@ -206,6 +206,10 @@ std::string fit(std::string text, std::size_t width) {
   return text;
 }
 
+std::string trimmed(const std::string& text) {
+  return text.substr(0, text.find_last_not_of(' ') + 1);
+}
+
 std::string padded(const std::string& text, std::size_t width) {
   return text + std::string(width > text.size() ? width - text.size() : 0, ' ');
 }
@@ -269,14 +273,14 @@ std::string steps_as_text(const Story& story, std::size_t first) {
   std::ostringstream out;
   std::string heads = "     ";
   for (const std::string& thread : story.threads) heads += padded(thread, column);
-  out << heads.substr(0, heads.find_last_not_of(' ') + 1) << '\n';
+  out << trimmed(heads) << '\n';
   for (std::size_t i = first; i < story.lines.size(); ++i) {
     const auto& [thread, what, place, object, times] = story.lines[i];
     const std::string step = what + (times > 1 ? " x" + std::to_string(times) : "");
     const std::string line =
         padded(std::string(column * thread, ' ') + step, places) + where(place) + "  ";
-    out << std::setw(3) << i + 1 << "  " << line
-        << fit(place.text, std::max(width, line.size() + 7) - line.size() - 5) << '\n';
+    const std::string text = fit(place.text, std::max(width, line.size() + 7) - line.size() - 5);
+    out << std::setw(3) << i + 1 << "  " << trimmed(line + text) << '\n';
   }
   return out.str();
 }

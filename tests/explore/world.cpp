@@ -122,7 +122,7 @@ bool World::step(Step step, Condition ready, Time until, bool interruptible) {
     } else {
       go_on();
     }
-    if (self.until != never && !self.ready())
+    if (self.signal == 0 && self.until != never && !self.ready())
       now = std::max(now, self.until);  // its time has run out
     self.until = never;
     if (++steps > step_limit) {
@@ -149,6 +149,7 @@ Thread& World::start(std::string name, std::function<void()> body, Thread::Kind 
   thread.kind = kind;
   thread.state = Thread::fresh;
   thread.starter = current;
+  thread.detached = false;
   thread.next = {};
   thread.ready = {};
   thread.until = never;
@@ -186,7 +187,7 @@ void World::begin_thread() {
   }
   world.in_program = false;
   const bool was_fresh = self.state == Thread::fresh;
-  if (self.state != Thread::detached) self.state = Thread::done;
+  self.state = Thread::done;
   world.note({"end", &self});
   if (self.id == 0) world.end();
   if (self.kind == Thread::worker && !world.closing)

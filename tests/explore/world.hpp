@@ -51,7 +51,8 @@ struct Thread {
   Fiber fiber;
   std::size_t id = 0;
   std::string name;
-  enum State { unused, fresh, running, done, joined, detached } state = unused;
+  enum State { unused, fresh, running, done, joined } state = unused;
+  bool detached = false;
   enum Kind {
     worker,     // of a pool
     companion,  // another one of the program
