@@ -16,6 +16,7 @@ struct Result {
   Failure failure;
   Order order;        // that failed
   int switches = -1;  // how many threads are interrupted in it, if that is known to be the least
+  bool all = true;    // or there are too many orders
 };
 
 // One situation in which a program is explored.

@@ -31,8 +31,10 @@ constexpr std::string_view usage =
     "\n"
     "WHAT is the pool of stage 4, or\n"
     "  --pool DIR     the one in DIR/thread_pool.hpp and .cpp\n"
+    "  --module FILE  the scenarios in a library of yours: tests/explore/scenario.hpp\n"
     "  --server       stage 4, main() and all, in a simulated kernel; --stage N is stage N\n"
     "  --deep N       with N departures from the plain order, beside the signals (1)\n"
+    "  --endless      for a pool that is never destroyed, as that of stage 3\n"
     "  --orders-only  and no look for data races: is there a fault beside the race?\n"
     "Exit status: 0 if all is well, 1 if something failed, 2 if it could not be tried.\n";
 
@@ -79,6 +81,9 @@ Options parse(int argc, char** argv) {
       options.play = text(arguments, false);
     } else if (word == "--svg") {
       options.svg = text(arguments, false);
+    } else if (word == "--endless") {
+      world.endless = true;
+      options.what += " --endless";
     } else if (word == "--orders-only") {
       options.orders_only = true;
     } else if (word.starts_with("-")) {
@@ -175,25 +180,38 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
   };
   const auto begin = steady_clock::now();
   long orders = 0;
+  int faults = 0;
+  bool all = true;
   std::vector<std::pair<const Case*, Result>> surprises;
   std::printf("%-19s %-44s %8s %5s\n", "scenario", "", "orders", "s");
   for (const Case& one : cases) {
     const auto start = steady_clock::now();
     const Result result = one.explore();
     orders += result.orders;
-    const bool expected = as_expected(one, result);
-    std::printf("%-19s %-44s %8s %5.2f%s%s\n", one.name.c_str(), one.title.c_str(),
-                counted(result.orders).c_str(), since(start), expected ? "" : "  ",
-                expected ? "" : result.failure.kind.c_str());
+    faults += result.failure ? 1 : 0;
+    const std::string kind = (result.failure || !result.all ? "  " : "") + result.failure.kind +
+                             (result.all ? "" : "not all");
+    all = all && result.all;
+    std::printf("%-19s %-44s %8s %5.2f%s\n", one.name.c_str(), one.title.c_str(),
+                counted(result.orders).c_str(), since(start), kind.c_str());
     std::fflush(stdout);
-    if (!expected) surprises.emplace_back(&one, result);
+    if (!as_expected(one, result))
+      surprises.emplace_back(&one, result);
+    else if (result.failure && !options.scenarios.empty())
+      tell_fault(module, one, result, options);
   }
   if (!surprises.empty()) {
     tell_surprise(module, *surprises[0].first, surprises[0].second, options);
     return 1;
   }
-  std::printf("\n%s orders in %.1f s. In none is there a hang, %s, a crash%s.\n",
-              counted(orders).c_str(), since(begin),
+  if (!all)
+    std::puts("\nWhere it says \"not all\", there are too many orders: use fewer workers or jobs.");
+  std::printf("\n%s orders in %.1f s", counted(orders).c_str(), since(begin));
+  if (faults > 0) {
+    std::puts(", and all is as it should be.");
+    return 0;
+  }
+  std::printf(". In none is there a hang, %s, a crash%s.\n",
               options.stage == 0 ? "a job lost or run twice" : "a client that is lost",
               options.orders_only ? "" : ",\na data race, or use of freed memory");
   return 0;
@@ -217,9 +235,12 @@ int explore_as_told(int argc, char** argv) {
   if (!options.pool.empty()) own.emplace(options.pool);
   const std::string usual =
       options.stage == 0 ? "pool_scenarios" : "stage" + std::to_string(options.stage) + "_server";
-  const Module module(own                       ? own->module()
-                      : !options.module.empty() ? options.module
-                                                : BUILD "/tests/" + usual + ".so");
+  const std::string file = own                       ? own->module()
+                           : !options.module.empty() ? options.module
+                                                     : BUILD "/tests/" + usual + ".so";
+  if (!std::filesystem::exists(file))
+    throw std::runtime_error("there is no " + file + ". Build it: ninja -C build explored");
+  const Module module(file);
   watch_for_faults();
   world.find_races = !options.orders_only;
   const std::vector<Case> all =

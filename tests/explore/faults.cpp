@@ -22,6 +22,8 @@ namespace {
   if (!world.in_program) real<void()>("abort")();
   const Outside outside;
   std::string sentence = world.current->name + " calls std::terminate()";
+  if (!std::current_exception())
+    sentence += ": most likely a std::thread is destroyed that nobody has joined";
   if (const std::exception_ptr error = std::current_exception()) {
     try {
       std::rethrow_exception(error);

@@ -21,7 +21,7 @@ void Fiber::prepare(void (*entry)(), const char* name) {
       std::perror("explore: cannot start a thread");
       std::exit(2);
     }
-    ::pthread_setname_np(thread, name);
+    real<decltype(pthread_setname_np)>("pthread_setname_np")(thread, name);
     return;
   }
   if (context_.uc_stack.ss_sp == nullptr) {

@@ -9,6 +9,7 @@ namespace explore {
 
 void name_next_thread(const char* name) { world.next_name = name; }
 void pool_ends() { world.closing = true; }
+bool pool_is_endless() { return world.endless; }
 void expect(bool holds, const char* fault, const char* sentence) {
   const Outside outside;
   if (!holds) world.fail(fault, sentence);
@@ -25,7 +26,7 @@ void judge_end() {
     return;
   }
   for (const Thread& thread : threads.subspan(1)) {
-    if (thread.state != Thread::joined)
+    if (thread.state != Thread::joined && !(world.endless && thread.kind == Thread::worker))
       world.failure = {"not joined",
                        "main has ended, and " + thread.name + " has not been joined."};
   }
@@ -38,6 +39,8 @@ void run(const Scenario& scenario, Decider& decider) {
   judge_end();
 }
 
+constexpr long too_many = 500'000;  // orders that are tried, half a minute's work
+
 // The short stories first; then all of them.
 Result explore_all(const Scenario& scenario) {
   long tried = 0;
@@ -48,11 +51,12 @@ Result explore_all(const Scenario& scenario) {
     do {
       run(scenario, search);
       ++tried;
-      if (world.failure) return {tried, world.failure, search.order(), all ? -1 : switches};
+      if (world.failure) return {tried, world.failure, search.order(), all ? -1 : switches, true};
       if (all && !world.cut) ++orders;
+      if (tried == too_many) return {orders, {}, {}, -1, false};
     } while (search.advance());
   }
-  return {orders, {}, {}, -1};
+  return {orders, {}, {}, -1, true};
 }
 
 }  // namespace

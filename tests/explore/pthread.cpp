@@ -84,8 +84,9 @@ int wait(pthread_cond_t* changed, pthread_mutex_t* mutex, Time until) {
     world.step({"wake up", changed, mutex}, ready);
     if (!self.notified) --world.luck.spurious_wakeups;
   } else {
-    world.step({"wake up or time out", changed}, notified, until);
+    world.step({"wake up", changed}, notified, until);
     in_time = self.notified;
+    if (!in_time) world.was("time out");
   }
   self.waits_on = nullptr;
   touch(changed);
@@ -306,6 +307,15 @@ int pthread_detach(pthread_t handle) {
 pthread_t pthread_self() {
   static auto* const usual = real<decltype(pthread_self)>("pthread_self");
   return world.in_program ? static_cast<pthread_t>(me()) : usual();
+}
+
+// The story shows it, too.
+int pthread_setname_np(pthread_t handle, const char* name) {
+  if (!world.in_program)
+    return real<decltype(pthread_setname_np)>("pthread_setname_np")(handle, name);
+  const Outside outside;
+  thread_of(handle).name = name;
+  return 0;
 }
 
 int sched_yield() {

@@ -27,6 +27,9 @@ void name_next_thread(const char* name);
 // From here on the pool's workers may leave.
 void pool_ends();
 
+// The pool has no destructor: to be left alone once its jobs are done.
+bool pool_is_endless();
+
 // Ends the run, with that fault, unless `holds`.
 void expect(bool holds, const char* fault, const char* sentence);
 

@@ -103,6 +103,11 @@ std::string name_in(const std::string& text) {
   return {};
 }
 
+std::string fit(std::string text, std::size_t width) {
+  if (text.size() > width) text = text.substr(0, width - 1) + "…";
+  return text;
+}
+
 class Teller {
  public:
   explicit Teller(const Module& module) : places_(places_of(module)) {
@@ -134,7 +139,7 @@ class Teller {
     if (&thread == world.last)
       ending.state = "was at it";
     else if (thread.ready())
-      ending.state = "can go on: " + std::string(what) + "  " + ending.place.text;
+      ending.state = "can go on: " + std::string(what) + "  " + fit(ending.place.text, 30);
     else if (what == "join")
       ending.state = "waits for " + name(thread.next.a) + " to end";
     else if (what == "lock")
@@ -158,7 +163,7 @@ class Teller {
     std::string text = "Nobody can go on.";
     for (const Thread& thread : std::span(world.threads).first(world.count)) {
       if (thread.state == Thread::running && thread.waits_on != nullptr && !thread.notified)
-        text += lost_wakeup(thread, lines);
+        text += last_notification(thread, lines);
     }
     return text;
   }
@@ -177,34 +182,33 @@ class Teller {
     if (what == "wait") owners_.erase(event.step.b);
   }
 
-  // When was it notified last, and did the thread wait by then?
-  std::string lost_wakeup(const Thread& thread, const std::vector<Line>& lines) const {
+  // When was it notified last, and what did the thread do then?
+  std::string last_notification(const Thread& thread, const std::vector<Line>& lines) const {
+    std::size_t looked = 0;
     std::size_t waited = 0;
     std::size_t notified = 0;
     for (std::size_t i = 0; i < lines.size(); ++i) {
-      if (lines[i].thread == thread.id && lines[i].what == "wait") waited = i + 1;
-      if (lines[i].object == thread.waits_on && lines[i].what.starts_with("notify"))
-        notified = i + 1;
+      const auto& [who, what, place, object, times] = lines[i];
+      if (who == thread.id && what == "wait") waited = i + 1;
+      if (who == thread.id && (what == "lock" || what == "wake up")) looked = i + 1;
+      if (object == thread.waits_on && what.starts_with("notify")) notified = i + 1;
     }
     const std::string changed = name(thread.waits_on);
     if (notified == 0)
       return "\nNobody notifies " + changed + ", and " + thread.name + " waits for that.";
     const std::string step =
-        "\nThe last notification of " + changed + " is step " + std::to_string(notified) + ". ";
-    if (notified > waited) return step + "It woke somebody else, not " + thread.name + '.';
-    return step + thread.name + " begins to wait\nin step " + std::to_string(waited) +
-           ", and so never hears of it: a lost wake-up.";
+        "\nThe last notification of " + changed + " is step " + std::to_string(notified);
+    if (notified > waited) return step + ". It woke somebody else, not " + thread.name + '.';
+    if (notified < looked) return "";
+    return step + ". " + thread.name + " has looked in step " + std::to_string(looked) +
+           ",\nand begins to wait in step " + std::to_string(waited) +
+           ", so it never hears of it: a lost wake-up.";
   }
 
   const Places& places_;
   std::map<const void*, std::string> names_;
   std::map<const void*, const Thread*> owners_;
 };
-
-std::string fit(std::string text, std::size_t width) {
-  if (text.size() > width) text = text.substr(0, width - 1) + "…";
-  return text;
-}
 
 std::string trimmed(const std::string& text) {
   return text.substr(0, text.find_last_not_of(' ') + 1);
@@ -267,7 +271,7 @@ Story tell(const Module& module) {
 }
 
 std::string steps_as_text(const Story& story, std::size_t first) {
-  constexpr std::size_t width = 80;
+  const std::size_t width = story.threads.size() > 3 ? 110 : 80;
   constexpr std::size_t column = 11;
   const std::size_t places = column * story.threads.size();
   std::ostringstream out;

@@ -40,7 +40,7 @@ struct Story {
 // Of the run that `world` has just made, while telling.
 Story tell(const Module& module);
 
-// 80 columns wide, if it has not too many threads for that. Only the steps, from line `first` on:
+// 80 columns wide, or 110 with more than three threads. Only the steps, from line `first` on:
 std::string steps_as_text(const Story& story, std::size_t first = 0);
 std::string as_text(const Story& story);
 std::string as_svg(const Story& story);

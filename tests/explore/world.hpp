@@ -144,7 +144,7 @@ struct World {
   bool any_time = true;  // waits with a deadline may end at any time; or else when nobody can go on
   bool telling = false;  // keeps each event with its frames
   bool find_races = true;
-  bool leaves_threads = false;  // the process may end with threads that run
+  bool endless = false;  // the pool is never destroyed, so its workers never leave
   std::vector<Event> events;
   std::function<void()> at_each_step;      // for a replay under a debugger
   std::function<void(int)> handle_signal;  // runs the program's handler
@@ -159,6 +159,10 @@ struct World {
   bool step(Step step, Condition ready = {}, Time until = never, bool interruptible = false);
   // Done together with the step before.
   void also(Step step);
+  // What the step just done turned out to be.
+  void was(const char* what) {
+    if (telling) events.back().step.what = what;
+  }
   int which(int count) { return count < 2 ? 0 : decider->which(count); }
   Thread& start(std::string name, std::function<void()> body, Thread::Kind kind);
   void wake(const void* object, bool all);

@@ -114,6 +114,11 @@ class Server:
                 return queues.endswith(":00000000")
         return False
 
+    def accepted(self) -> int:
+        """How many connections it has, not counting those in the accept queue: these have no inode yet."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] == "01" and row[9] != "0" for row in rows)
+
     def stop_and_read_stderr(self) -> str:
         self.process.kill()
         return self.process.communicate()[1]
@@ -203,10 +208,19 @@ def require_verdicts(build: Path, stage: int, kept: Sequence[int] = (), broken: 
         require(found[1] == verdict, f"{should}: {found[2]}. See build/tests/promises --only {number}")
 
 
+def require_every_order(build: Path, stage: int, *scenarios: str) -> None:
+    """That explore finds no order in which the stage's pool fails. Stage 3's is never destroyed."""
+    endless = ["--endless"] if stage == 3 else []
+    command = [build / EXPLORE, "--pool", SOURCE / STAGES[stage], *endless, *scenarios]
+    result = subprocess.run(command, capture_output=True, text=True)
+    require(result.returncode == 0, f"In some order of its threads, the pool fails.\n{result.stdout}{result.stderr}")
+
+
 # The exercises, in the order of the notes.
 
 
 CHECKER = "tests/promises"  # `promises` alone is what `ninja -C build promises` runs
+EXPLORE = "tests/explore"
 
 
 @exercise("1.2", "stage1")
@@ -303,16 +317,17 @@ def sigwait(build: Path) -> None:
     require_verdicts(build, 2, kept=[2, 4])
 
 
-@exercise("3.2", "stage3")
+@exercise("3.2", "stage3", EXPLORE)
 def thread_names(build: Path) -> None:
     names = {f"worker {id}" for id in range(4)}
     with Server(build, 3, "--workers", "4") as server:
         # A thread may get to its name only after main() has printed "Listening".
         named = eventually(lambda: names <= set(server.threads()))
         require(named, f"The threads are named {', '.join(sorted(server.threads()))}.")
+    require_every_order(build, 3, "jobs", "queue")
 
 
-@exercise("3.3", "stage3", CHECKER)
+@exercise("3.3", "stage3", CHECKER, EXPLORE)
 def failed_job(build: Path) -> None:
     require_verdicts(build, 3, kept=[13])
     with Server(build, 3, "--workers", "1", "--sleep-ms", "1500") as server:
@@ -321,9 +336,10 @@ def failed_job(build: Path) -> None:
         reset(rude)
         require(status(server.get("/")) == 200, "After a client's reset nobody is answered.")
         require(server.stop_and_read_stderr() != "", "A job fails, and stderr does not say so.")
+    require_every_order(build, 3, "jobs", "queue", "throws")
 
 
-@exercise("3.4", "stage3", CHECKER)
+@exercise("3.4", "stage3", CHECKER, EXPLORE)
 def growing_pool(build: Path) -> None:
     with Server(build, 3, "--workers", "4") as server:
         for _ in range(50):
@@ -336,6 +352,7 @@ def growing_pool(build: Path) -> None:
         too_many = eventually(lambda: len(server.threads()) > 70, limit=1)
         require(not too_many, f"100 clients at once make {len(server.threads())} threads.")
     require_verdicts(build, 3, kept=[3, 17])
+    require_every_order(build, 3, "jobs")
 
 
 @exercise("4.2", "stage4")
@@ -525,6 +542,18 @@ def busy_sleep(build: Path) -> None:
         require(status(answer) == 200, f"/sleep is answered with {answer[:15]!r}.")
         # Of 1.5 s, since others may want the CPU, too.
         require(used >= 0.3, f"A /sleep of 1.5 s took only {used:.2f} s of CPU time.")
+
+
+@exercise("6.2", "stage4", EXPLORE)
+def bounded_channel(build: Path) -> None:
+    with Server(build, 4, "--workers", "1", "--sleep-ms", "2000") as server:
+        clients = [server.ask("/sleep") for _ in range(10)]
+        # One runs, one waits, and the main thread holds one for which there is no room.
+        too_many = eventually(lambda: server.accepted() > 3, limit=1)
+        require(not too_many, f"10 clients on /sleep, 1 worker: it has accepted {server.accepted()}, and not 3.")
+        for client in clients:
+            client.close()
+    require_every_order(build, 4, "idle", "jobs", "queue", "job-sends", "senders")
 
 
 def solved(build: Path, names: list[str]) -> bool:
