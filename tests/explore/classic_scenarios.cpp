@@ -241,6 +241,15 @@ void function_static() {
   at_once(look, look);
 }
 
+void try_lock() {
+  std::mutex mutex;
+  at_once([&] { const std::lock_guard lock(mutex); },
+          [&] {
+            expect(mutex.try_lock(), "busy", "It is locked.");
+            mutex.unlock();
+          });
+}
+
 void for_ever() {
   for (std::mutex mutex;;) {
     mutex.lock();
@@ -311,6 +320,7 @@ constexpr explore::Scenario all[] = {
     {"readers", "std::shared_mutex", readers},
     {"once", "std::call_once", once},
     {"static", "a static variable of a function", function_static},
+    {"try-lock", "a mutex that is only tried", try_lock, {}, 0, "busy"},
     {"for-ever", "a thread that never ends", for_ever, {}, 0, "never ends"},
     {"barrier", "a call that is not simulated", barrier_of_posix, {}, 0, "not simulated"},
     {"relock", "a mutex that its owner locks again", nobody_unlocks, {}, 0, "hang"},

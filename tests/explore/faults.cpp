@@ -67,9 +67,10 @@ void look(int, siginfo_t*, void* context) {
   const bool known = ::dladdr(reinterpret_cast<void*>(at), &info) != 0 && info.dli_sname != nullptr;
   // Whatever the program was at, it does not go on: so this need not be safe in a handler.
   std::fprintf(stderr,
-               "explore: %s does not come to its next step: it has been in %s() for 3 seconds.\n"
+               "explore: %s does not come to its next step: it has been in %s for 3 seconds.\n"
                "Either it never ends, or explore does not simulate what it waits for.\n",
-               world.current->name.c_str(), known ? info.dli_sname : "a function without a name");
+               world.current->name.c_str(),
+               known ? (std::string(info.dli_sname) + "()").c_str() : "code of its own");
   ::_exit(2);
 }
 

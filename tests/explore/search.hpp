@@ -60,6 +60,8 @@ class Search : public Decider {
 class Replay : public Decider {
  public:
   explicit Replay(Order order) : order_(std::move(order)) {}
+  // Did the run come to all that is decided?
+  bool is_done() const { return order_.empty() || order_.rbegin()->first < calls_; }
 
   Thread* next(std::span<Thread* const> options, bool first_is_running) override;
   int which(int count) override;

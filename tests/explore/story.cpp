@@ -159,6 +159,7 @@ class Teller {
   }
 
   std::string sentence(const std::vector<Line>& lines) const {
+    if (!world.failure) return "All is well in this order.";
     if (world.failure.kind != "hang") return world.failure.sentence;
     std::string text = "Nobody can go on.";
     for (const Thread& thread : std::span(world.threads).first(world.count)) {

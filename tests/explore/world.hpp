@@ -118,6 +118,7 @@ struct Event {
 struct Luck {
   int spurious_wakeups = 0;
   int threads_not_started = 0;
+  int busy_locks = 1;  // that are only tried
 };
 
 struct World {
