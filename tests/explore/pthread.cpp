@@ -58,12 +58,12 @@ bool finds_it_locked() {
          world.luck.busy_locks-- > 0;
 }
 
-int lock(pthread_mutex_t* mutex, Time until, void* where) {
+int lock(pthread_mutex_t* mutex, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
   touch(mutex);
   const auto ready = [mutex, self = me()] { return can_lock(mutex, self); };
-  world.look(where);
+  world.look(mutex);
   world.step({"lock", mutex, nullptr, Step::locks}, ready, until);
   if (!ready() || (until != never && finds_it_locked())) return ETIMEDOUT;
   own(mutex);
@@ -207,19 +207,17 @@ int sleep_until(Time until, timespec* left) {
 
 extern "C" {
 
-int pthread_mutex_lock(pthread_mutex_t* mutex) {
-  return lock(mutex, never, __builtin_return_address(0));
-}
+int pthread_mutex_lock(pthread_mutex_t* mutex) { return lock(mutex, never); }
 int pthread_mutex_timedlock(pthread_mutex_t* mutex, const timespec* until) {
-  return lock(mutex, nanoseconds(*until), nullptr);
+  return lock(mutex, nanoseconds(*until));
 }
 int pthread_mutex_clocklock(pthread_mutex_t* mutex, clockid_t, const timespec* until) {
-  return lock(mutex, nanoseconds(*until), nullptr);
+  return lock(mutex, nanoseconds(*until));
 }
 int pthread_mutex_trylock(pthread_mutex_t* mutex) {
   if (!world.in_program) return 0;
   const Outside outside;
-  world.look(__builtin_return_address(0));
+  world.look(mutex);
   world.step({"try to lock", mutex, nullptr, Step::locks});
   if (!can_lock(mutex, me()) || finds_it_locked()) return EBUSY;
   own(mutex);
@@ -329,8 +327,7 @@ int pthread_setname_np(pthread_t handle, const char* name) {
 int sched_yield() {
   if (!world.in_program) return 0;
   const Outside outside;
-  if (!world.look(__builtin_return_address(0)))
-    world.step({"yield", nullptr, nullptr, Step::reads});
+  if (!world.look(nullptr)) world.step({"yield", nullptr, nullptr, Step::reads});
   return 0;
 }
 

@@ -92,15 +92,14 @@ const Places& places_of(const Module& module) {
 }
 
 // What a student calls the mutex, the condition or the atomic of this line.
-std::string name_in(const std::string& text) {
-  static const std::regex guard(
-      R"((?:lock_guard|unique_lock|scoped_lock|shared_lock)\b[^({]*[({] *([^,(){} ]+))");
-  static const std::regex member(
-      R"(([\w>\-.\[\]]+?)(?:\.|->)(?:lock|wait|wait_for|wait_until|notify_one|notify_all|load|store|exchange|fetch_add|fetch_sub|acquire|release|count_down|arrive_and_wait)\()");
+std::string name_in(const std::string& text, bool is_lock) {
+  static const std::regex lock(
+      R"((?:lock_guard|unique_lock|scoped_lock|shared_lock)\b[^({]*[({] *([^,(){} ]+)|([\w>\-.\[\]]+?)(?:\.|->)(?:try_)?lock)");
+  static const std::regex other(
+      R"(([\w>\-.\[\]]+?)(?:\.|->)(?:wait|notify|load|store|exchange|fetch|acquire|release|count_down|arrive))");
   std::smatch match;
-  if (std::regex_search(text, match, guard) || std::regex_search(text, match, member))
-    return match[1];
-  return {};
+  if (!std::regex_search(text, match, is_lock ? lock : other)) return {};
+  return match[1].matched ? match[1] : match[2];
 }
 
 std::string fit(std::string text, std::size_t width) {
@@ -112,7 +111,8 @@ class Teller {
  public:
   explicit Teller(const Module& module) : places_(places_of(module)) {
     for (const Event& event : world.events) {
-      const std::string name = name_in(places_.of(event.frames).text);
+      const std::string name =
+          name_in(places_.of(event.frames).text, event.step.effect == Step::locks);
       if (event.step.a != nullptr && !name.empty()) names_.try_emplace(event.step.a, name);
       follow(event);
     }

@@ -38,7 +38,7 @@ T atomic(const char* what, const volatile T* at, Step::Effect effect, int order,
   const void* const object = const_cast<const T*>(at);
   Thread& self = *world.current;
   const Step step{what, object, nullptr, is_reference_count(where) ? Step::counts : effect};
-  if (effect == Step::reads && world.look(where)) {
+  if (effect == Step::reads && world.look(object)) {
     world.also(step);
   } else {
     world.step(step);

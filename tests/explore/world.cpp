@@ -226,13 +226,13 @@ void World::wake(const void* object, bool all) {
     thread->notified = true;
 }
 
-bool World::look(const void* where) {
+bool World::look(const void* object) {
   constexpr int many = 3;
   constexpr int too_many = 100;  // more than a std::atomic looks before it sleeps
   Thread& self = *current;
-  auto known = std::ranges::find(self.looks, where, &Thread::Look::where);
-  if (known == self.looks.end()) known = self.looks.insert(known, {where, changes, 0});
-  if (known->changes != changes) *known = {where, changes, 0};
+  auto known = std::ranges::find(self.looks, object, &Thread::Look::object);
+  if (known == self.looks.end()) known = self.looks.insert(known, {object, changes, 0});
+  if (known->changes != changes) *known = {object, changes, 0};
   if (++known->times > too_many) self.in_circles_since = changes;
   return known->times > many && known->times <= too_many;
 }

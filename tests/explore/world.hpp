@@ -68,9 +68,10 @@ struct Thread {
   const void* waits_on = nullptr;  // a condition variable, or a futex
   bool notified = false;
 
-  // Where it has looked, after which change, and how often: if nothing changes, it goes in circles.
+  // What it has looked at, after which change, and how often: if nothing changes, it goes in
+  // circles.
   struct Look {
-    const void* where;
+    const void* object;
     std::uint64_t changes;
     int times;
   };
@@ -170,11 +171,11 @@ struct World {
   [[noreturn]] void fail(std::string kind, std::string sentence);
   [[noreturn]] void end();
   [[noreturn]] void cut_off();  // by the decider
-  // The thread looks, from the code at `where`, at what others may change. True if it has just done
+  // The thread looks at `object`, which others may change. True if it has just done
   // so several times and nothing has changed, so that nobody need be asked who goes on: it spins.
   // If it spins for long, it goes in circles, and goes on only if something changes, or nobody else
   // can.
-  bool look(const void* where);
+  bool look(const void* object);
 
  private:
   bool can_go_on(const Thread& thread) const;
