@@ -46,8 +46,9 @@ class Places {
                     reinterpret_cast<std::size_t>(address) - module.base() - 1);
       command += text;
     }
+    if (addresses.empty()) return;  // or addr2line would read them from the terminal
     const std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen(command.c_str(), "r"), ::pclose);
-    if (addresses.empty() || !pipe) return;
+    if (!pipe) return;
     char line[4096];
     void* address = nullptr;
     while (std::fgets(line, sizeof line, pipe.get()) != nullptr) {
