@@ -60,8 +60,11 @@ class Player : public Decider {
   }
   void passed(const Thread&, const Step&) override {}
 
-  // What the key `id` decides: who goes on, or which of several things happens.
-  std::optional<std::size_t> decision(std::size_t id) const {
+  // What the key decides: who goes on, or which of several things happens.
+  std::optional<std::size_t> decision(char key) const {
+    if (key == ' ') return 0;
+    if (key < '0' || key > '9') return std::nullopt;
+    const auto id = static_cast<std::size_t>(key - '0');
     if (things_ > 0)
       return id < static_cast<std::size_t>(things_) ? std::optional(id) : std::nullopt;
     for (std::size_t i = 0; i < options_.size(); ++i) {
@@ -115,10 +118,8 @@ void play(const Module& module, const std::string& title,
     const char key = keys.next();
     if (key == 'q') return;
     if (key == 'u' && !decided.empty()) decided.pop_back();
-    if (key >= '0' && key <= '9' && world.cut) {
-      if (const auto decision = player.decision(static_cast<std::size_t>(key - '0')))
-        decided.push_back(*decision);
-    }
+    if (!world.cut) continue;
+    if (const auto decision = player.decision(key)) decided.push_back(*decision);
   }
 }
 
