@@ -15,8 +15,9 @@ struct Result {
   long orders = 0;  // that differ, and were run to the end; or that were tried, up to the failure
   Failure failure;
   Order order;        // that failed
-  int switches = -1;  // how many threads are interrupted in it, if that is known to be the least
+  int switches = -1;  // how often a thread is interrupted in it, if that is known to be the least
   bool all = true;    // or there are too many orders
+  long runs = 0;      // with those that were left, since they only led to what was known
 };
 
 // One situation in which a program is explored.

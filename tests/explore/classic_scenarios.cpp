@@ -28,7 +28,8 @@ template <typename... Bodies>
 void at_once(Bodies... bodies) {
   std::vector<std::thread> threads;
   const auto start = [&threads](auto body) {
-    explore::name_next_thread("thread");
+    static constexpr std::array names{"thread 1", "thread 2", "thread 3", "thread 4", "thread 5"};
+    explore::name_next_thread(names[threads.size()]);
     threads.emplace_back(body);
   };
   (start(bodies), ...);

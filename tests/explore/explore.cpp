@@ -127,9 +127,9 @@ void replay(const Case& one, const Order& order) {
 
 std::string interrupted(int switches) {
   if (switches < 0) return "";
-  if (switches == 0) return "; nobody is interrupted in it";
-  return "; " + std::to_string(switches) + (switches == 1 ? " thread is" : " threads are") +
-         " interrupted in it";
+  if (switches == 0) return ", without an interruption";
+  return ", with " + std::to_string(switches) +
+         (switches == 1 ? " interruption" : " interruptions");
 }
 
 std::string counted(long number) { return with_commas(static_cast<double>(number), 0); }
@@ -146,7 +146,7 @@ void tell_order(const Module& module, const Case& one, const Order& order, const
 
 void tell_fault(const Module& module, const Case& one, const Result& result,
                 const Options& options) {
-  std::printf("\n%s: %s\n  %s, in order %s that was tried%s\n", one.name.c_str(), one.title.c_str(),
+  std::printf("\n%s: %s\n  %s, in order %s%s\n", one.name.c_str(), one.title.c_str(),
               result.failure.kind.c_str(), counted(result.orders).c_str(),
               interrupted(result.switches).c_str());
   tell_order(module, one, result.order, options);
@@ -182,6 +182,7 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
   };
   const auto begin = steady_clock::now();
   long orders = 0;
+  long runs = 0;
   int faults = 0;
   bool all = true;
   std::vector<std::pair<const Case*, Result>> surprises;
@@ -190,6 +191,7 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
     const auto start = steady_clock::now();
     const Result result = one.explore();
     orders += result.orders;
+    runs += result.runs;
     faults += result.failure ? 1 : 0;
     const std::string kind = (result.failure || !result.all ? "  " : "") + result.failure.kind +
                              (result.all ? "" : "not all");
@@ -208,14 +210,15 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
   }
   if (!all)
     std::puts("\nWhere it says \"not all\", there are too many orders: use fewer workers or jobs.");
-  std::printf("\n%s orders in %.1f s", counted(orders).c_str(), since(begin));
+  std::printf("\n%s orders; %s runs in %.1f s.", counted(orders).c_str(), counted(runs).c_str(),
+              since(begin));
   if (faults > 0) {
-    std::puts(", and all is as it should be.");
+    std::puts(faults == 1 ? " The failure is a known one." : " The failures are known ones.");
     return 0;
   }
-  std::printf(". In none is there a hang, %s, a crash%s.\n",
-              options.stage == 0 ? "a job lost or run twice" : "a client that is lost",
-              options.orders_only ? "" : ",\na data race, or use of freed memory");
+  std::printf("\nNot one hang, %s, %s.\n",
+              options.stage == 0 ? "job lost or run twice" : "lost client",
+              options.orders_only ? "or crash" : "crash, data race or use of freed memory");
   return 0;
 }
 

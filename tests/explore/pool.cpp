@@ -51,12 +51,13 @@ Result explore_all(const Scenario& scenario) {
     do {
       run(scenario, search);
       ++tried;
-      if (world.failure) return {tried, world.failure, search.order(), all ? -1 : switches, true};
+      if (world.failure)
+        return {tried, world.failure, search.order(), all ? -1 : switches, true, tried};
       if (all && !world.cut) ++orders;
-      if (tried == too_many) return {orders, {}, {}, -1, false};
+      if (tried == too_many) return {orders, {}, {}, -1, false, tried};
     } while (search.advance());
   }
-  return {orders, {}, {}, -1, true};
+  return {orders, {}, {}, -1, true, tried};
 }
 
 }  // namespace

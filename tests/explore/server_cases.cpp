@@ -10,7 +10,8 @@ std::vector<Case> server_cases(const Module& module, int departures) {
                      [&](Decider& decider) { run_server(module, scenario, decider); },
                      [&module, &scenario, departures] {
                        const ServerResult result = explore_server(module, scenario, departures);
-                       return Result{result.runs, result.failure, result.order, -1, true};
+                       return Result{result.runs, result.failure, result.order,
+                                     -1,          true,           result.runs};
                      },
                      "", 0});
   }

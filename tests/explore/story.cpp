@@ -192,7 +192,8 @@ class Teller {
     for (std::size_t i = 0; i < lines.size(); ++i) {
       const auto& [who, what, place, object, times] = lines[i];
       if (who == thread.id && what == "wait") waited = i + 1;
-      if (who == thread.id && (what == "lock" || what == "wake up")) looked = i + 1;
+      const bool loads = object == thread.waits_on && what.starts_with("load");
+      if (who == thread.id && (loads || what == "lock" || what == "wake up")) looked = i + 1;
       if (object == thread.waits_on && what.starts_with("notify")) notified = i + 1;
     }
     const std::string changed = name(thread.waits_on);
@@ -202,9 +203,9 @@ class Teller {
         "\nThe last notification of " + changed + " is step " + std::to_string(notified);
     if (notified > waited) return step + ". It woke somebody else, not " + thread.name + '.';
     if (notified < looked) return "";
-    return step + ". " + thread.name + " has looked in step " + std::to_string(looked) +
-           ",\nand begins to wait in step " + std::to_string(waited) +
-           ", so it never hears of it: a lost wake-up.";
+    return step + ". " + thread.name + " checked in step " + std::to_string(looked) +
+           ",\nand began to wait in step " + std::to_string(waited) +
+           ", too late to be notified: a lost wake-up.";
   }
 
   const Places& places_;
