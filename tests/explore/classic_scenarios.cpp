@@ -5,6 +5,7 @@
 #include <array>
 #include <atomic>
 #include <barrier>
+#include <cassert>
 #include <condition_variable>
 #include <iterator>
 #include <latch>
@@ -278,6 +279,11 @@ void crash() {
   *nowhere = 7;
 }
 
+void asserted() {
+  std::atomic<int> counter = 0;
+  at_once([&] { ++counter; }, [&] { assert(counter == 0); });
+}
+
 void left_running() {
   explore::name_next_thread("thread");
   std::thread([] {}).detach();
@@ -326,6 +332,7 @@ constexpr explore::Scenario all[] = {
     {"barrier", "a call that is not simulated", barrier_of_posix, {}, 0, "not simulated"},
     {"relock", "a mutex that its owner locks again", nobody_unlocks, {}, 0, "hang"},
     {"throws", "an exception that leaves a thread", thrown, {}, 0, "terminate"},
+    {"assert", "an assert() that holds in some orders", asserted, {}, 0, "assertion"},
     {"crash", "a null pointer", crash, {}, 0, "crash"},
     {"detached", "a thread that is not joined", left_running, {}, 0, "not joined"},
 };

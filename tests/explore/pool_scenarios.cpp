@@ -155,6 +155,20 @@ void two_senders() {
   sender.join();
 }
 
+// Both are ahead of the only worker.
+void ahead() {
+  Pool pool(1);
+  int& first = pool.reserve();
+  int& second = pool.reserve();
+  explore::name_next_thread("sender");
+  std::thread sender([&] {
+    pool.execute(first, [] {});
+    pool.execute(second, [] {});
+  });
+  pool.execute([] {});
+  sender.join();
+}
+
 // The only worker is busy, and stays so until main goes on.
 void catch_up() {
   Meeting caught_up;
@@ -178,6 +192,7 @@ constexpr explore::Scenario all[] = {
      {.threads_not_started = 1}},
     {"job-sends", "2 workers, and a job sends a job", job_sends_job},
     {"senders", "2 workers, two threads that send a job each", two_senders},
+    {"ahead", "1 worker, two threads that send 3 jobs", ahead},
     {"spurious",
      "2 workers, 1 job, a wake-up without a cause",
      send<2, 1>,

@@ -477,6 +477,17 @@ unsigned sleep(unsigned seconds) {
   return 0;
 }
 
+// What the C library's assert() calls: its own abort() is not ours.
+void __assert_fail(const char* what, const char* file, unsigned line, const char* function) {
+  {
+    const Outside outside;
+    if (world.current != nullptr)
+      world.fail("assertion", world.current->name + " finds that this does not hold: " + what);
+  }
+  real<void(const char*, const char*, unsigned, const char*)>("__assert_fail")(what, file, line,
+                                                                               function);
+}
+
 void abort() {
   const Outside outside;
   if (world.current != nullptr) world.fail("abort", world.current->name + " calls abort().");

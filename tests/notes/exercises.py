@@ -553,7 +553,7 @@ def bounded_channel(build: Path) -> None:
         require(not too_many, f"10 clients on /sleep, 1 worker: it has accepted {server.accepted()}, and not 3.")
         for client in clients:
             client.close()
-    require_every_order(build, 4, "idle", "jobs", "queue", "job-sends", "senders")
+    require_every_order(build, 4, "idle", "jobs", "queue", "job-sends", "senders", "ahead")
 
 
 def solved(build: Path, names: list[str]) -> bool:
