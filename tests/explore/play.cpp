@@ -88,8 +88,9 @@ void show(const Module& module, const std::string& title, const Player& player) 
   std::printf("\x1b[H\x1b[J%s\n\n%s\n", title.c_str(), steps_as_text(story, first).c_str());
   for (std::size_t i = 0; i < story.endings.size(); ++i) {
     const auto& [thread, state, place] = story.endings[i];
-    std::printf("%2zu  %-11s%.50s%s%s%s\n", i, thread.c_str(), state.c_str(),
-                place.file.empty() ? "" : "  (", place.file.c_str(), place.file.empty() ? "" : ")");
+    const std::string file = place.file.empty() ? "" : "  (" + place.file + ')';
+    std::printf("%2zu  %-11s%.65s%s\n", i, thread.c_str(), state.c_str(),
+                state.size() + file.size() > 65 ? "" : file.c_str());
   }
   if (!world.cut) {
     std::printf("\n%s\n",
@@ -116,7 +117,10 @@ void play(const Module& module, const std::string& title,
     run(player);
     show(module, title, player);
     const char key = keys.next();
-    if (key == 'q') return;
+    if (key == 'q') {
+      std::puts("");
+      return;
+    }
     if (key == 'u' && !decided.empty()) decided.pop_back();
     if (!world.cut) continue;
     if (const auto decision = player.decision(key)) decided.push_back(*decision);
