@@ -140,7 +140,7 @@ class Teller {
     if (&thread == world.last)
       ending.state = "was at it";
     else if (thread.ready())
-      ending.state = "can go on: " + std::string(what) + "  " + fit(ending.place.text, 30);
+      ending.state = "can go on: " + std::string(what) + "  " + fit(ending.place.text, 23);
     else if (what == "join")
       ending.state = "waits for " + name(thread.next.a) + " to end";
     else if (what == "lock")
