@@ -236,6 +236,11 @@ bool is_worth_telling(std::size_t at) {
   return event.step.effect != Step::counts;
 }
 
+// "load x12"
+std::string step(const Line& line) {
+  return line.what + (line.times > 1 ? " x" + std::to_string(line.times) : "");
+}
+
 // It spins.
 bool is_again(const Line& line, const Line& before) {
   return line.thread == before.thread && line.what == before.what &&
@@ -282,10 +287,9 @@ std::string steps_as_text(const Story& story, std::size_t first) {
   for (const std::string& thread : story.threads) heads += padded(thread, column);
   out << trimmed(heads) << '\n';
   for (std::size_t i = first; i < story.lines.size(); ++i) {
-    const auto& [thread, what, place, object, times] = story.lines[i];
-    const std::string step = what + (times > 1 ? " x" + std::to_string(times) : "");
-    const std::string line =
-        padded(std::string(column * thread, ' ') + step, places) + where(place) + "  ";
+    const Place& place = story.lines[i].place;
+    const std::string indented = std::string(column * story.lines[i].thread, ' ');
+    const std::string line = padded(indented + step(story.lines[i]), places) + where(place) + "  ";
     const std::string text = fit(place.text, std::max(width, line.size() + 7) - line.size() - 5);
     out << std::setw(3) << i + 1 << "  " << trimmed(line + text) << '\n';
   }
@@ -312,7 +316,7 @@ std::string as_svg(const Story& story) {
   constexpr int row = 22;
   constexpr int column = 110;
   const int places = 50 + column * static_cast<int>(story.threads.size());
-  const int height = 70 + row * static_cast<int>(story.lines.size() + 2 + story.endings.size());
+  const int height = 110 + row * static_cast<int>(story.lines.size() + 3 + story.endings.size());
   std::ostringstream out;
   const auto text = [&](int x, int y, const char* style, const std::string& words) {
     out << "<text x='" << x << "' y='" << y << "' " << style << ">" << escaped(words)
@@ -328,16 +332,21 @@ std::string as_svg(const Story& story) {
         << 44 + row * static_cast<int>(story.lines.size()) << "' stroke='#bbb'/>\n";
   }
   int y = 40;
+  int number = 0;
   for (const Line& line : story.lines) {
     const int x = 50 + column * static_cast<int>(line.thread);
     out << "<circle cx='" << x - 8 << "' cy='" << (y += row) - 5 << "' r='4' fill='#06c'/>\n";
-    text(x, y, "", line.what);
+    text(4, y, "fill='#555'", std::to_string(++number));
+    text(x, y, "", step(line));
     text(places, y, "fill='#555'", where(line.place) + "  " + fit(line.place.text, 60));
   }
   y += row;
   for (const Ending& ending : story.endings)
     text(42, y += row, "", ending.thread + ' ' + ending.state);
-  text(42, y + 2 * row, "font-weight='bold' fill='#b00'", story.sentence);
+  y += row;
+  std::istringstream sentences(story.sentence);
+  for (std::string line; std::getline(sentences, line);)
+    text(42, y += row, "font-weight='bold' fill='#b00'", line);
   out << "</svg>\n";
   return out.str();
 }
