@@ -2,6 +2,7 @@
 
 #include "real.hpp"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 
@@ -47,5 +48,7 @@ void Fiber::switch_between(Fiber& from, Fiber& to) {
     return;
   }
   from.begun_ = true;
+  const int own_errno = errno;  // of each thread
   if (::_setjmp(from.place_) == 0) to.resume();
+  errno = own_errno;
 }

@@ -468,7 +468,7 @@ void Kernel::send(int signal) {
 // The end of a process closes all its descriptors (_exit(2)).
 void Kernel::end_process(int status) {
   world.exit_status = status;
-  world.ended = process_has_ended = true;
+  process_has_ended = true;
   ended_at = world.now;
   for (Thread& thread : std::span(world.threads).first(world.count)) {
     if (is_outside(thread)) continue;

@@ -31,6 +31,7 @@ struct Cell {
   std::uint8_t writer = 0;
   bool freed = false;
   VectorClock read{};
+  VectorClock atomic{};  // accesses
 };
 
 template <typename T>
@@ -122,6 +123,9 @@ void check(Cell& cell, const void* at, bool writes) {
   for (std::size_t i = 0; i < world.count; ++i) {
     if (not_heard_of(i, cell.read[i])) report(at, i, false, true);
   }
+  for (std::size_t i = 0; i < world.count; ++i) {
+    if (not_heard_of(i, cell.atomic[i])) report(at, i, false, true);
+  }
   cell.writer = static_cast<std::uint8_t>(self.id);
   cell.written = self.clock[self.id];
 }
@@ -143,6 +147,12 @@ void watch_globals(void* begin, std::size_t size) {
 }
 
 void acquire(Thread& thread, const void* object) { hear_of(thread.clock, released(object).clock); }
+
+void hear_of_releases(Thread& thread, const void* object, bool now) {
+  hear_of(now ? thread.clock : thread.not_acquired, released(object).clock);
+}
+void acquire_at_fence(Thread& thread) { hear_of(thread.clock, thread.not_acquired); }
+void forget_releases(const void* object) { released(object).clock = {}; }
 
 void release(Thread& thread, const void* object) {
   hear_of(released(object).clock, thread.clock);
@@ -173,8 +183,11 @@ void access_atomic(const void* at, std::size_t size, bool writes) {
   Cell* const cell = cell_of(at);
   if (cell == nullptr) return;
   for (std::size_t i = 0; i < size; ++i) {
-    Cell copy = cell[i];  // leaves nothing behind for others to race with
+    Cell copy = cell[i];
+    copy.atomic = {};  // are no race with each other
     check(copy, static_cast<const char*>(at) + i, writes);
+    if (cell[i].run != run) cell[i] = {.run = run};
+    cell[i].atomic[world.current->id] = world.current->clock[world.current->id];
   }
 }
 

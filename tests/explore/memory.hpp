@@ -22,6 +22,11 @@ void watch_globals(void* begin, std::size_t size);
 // Whoever acquires `object` has heard of all that happened before it was released.
 void acquire(Thread& thread, const void* object);
 void release(Thread& thread, const void* object);
+// For an atomic operation, which acquires `object` now, or only once a fence comes.
+void hear_of_releases(Thread& thread, const void* object, bool now);
+void acquire_at_fence(Thread& thread);
+// A store by another thread ends a release sequence ([intro.races]).
+void forget_releases(const void* object);
 void begin_clock(Thread& thread, Thread* starter);
 void join_clock(Thread& thread, const Thread& ended);
 

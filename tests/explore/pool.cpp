@@ -9,7 +9,8 @@ namespace explore {
 
 void name_next_thread(const char* name) { world.next_name = name; }
 void pool_ends() { world.closing = true; }
-bool pool_is_endless() { return world.endless; }
+void pool_stays() { world.stays = true; }
+bool pool_is_endless() { return world.stays; }
 void expect(bool holds, const char* fault, const char* sentence) {
   const Outside outside;
   if (!holds) world.fail(fault, sentence);
@@ -26,7 +27,7 @@ void judge_end() {
     return;
   }
   for (const Thread& thread : threads.subspan(1)) {
-    if (thread.state != Thread::joined && !(world.endless && thread.kind == Thread::worker))
+    if (thread.state != Thread::joined && !(world.stays && thread.kind == Thread::worker))
       world.failure = {"not joined",
                        "main has ended, and " + thread.name + " has not been joined."};
   }

@@ -67,7 +67,7 @@ class Pool {
   void execute(int& ran, Job job) {
     pool_->execute([this, &ran, job] {
       ++ran;
-      if (explore::pool_is_endless()) all_ran_.arrive();
+      const Arrival at_end{explore::pool_is_endless() ? &all_ran_ : nullptr};  // also if it throws
       job();
     });
   }
@@ -83,6 +83,13 @@ class Pool {
   void let_catch_up() { let_catch_up(*pool_); }
 
  private:
+  struct Arrival {
+    Meeting* meeting;
+    ~Arrival() {
+      if (meeting != nullptr) meeting->arrive();
+    }
+  };
+
   template <typename T>
   static void let_catch_up(T& pool) {
     if constexpr (requires { pool.let_catch_up(); }) pool.let_catch_up();
@@ -100,7 +107,10 @@ void send() {
   for (int i = 0; i < jobs; ++i) pool.execute();
 }
 
+// At its end a pool wakes whoever has not been woken before. So one that stays tells more.
+template <bool stays>
 void meet() {
+  if (stays) explore::pool_stays();
   Meeting both;
   Pool pool(2);
   for (int i = 0; i < 2; ++i) {
@@ -119,10 +129,10 @@ void answer() {
   answered.wait();
 }
 
-template <int workers>
 void throwing() {
-  Pool pool(workers);
+  Pool pool(1);
   pool.execute([] { throw std::runtime_error("on purpose"); });
+  pool.execute([] { throw 7; });
   pool.execute();
 }
 
@@ -183,9 +193,10 @@ constexpr explore::Scenario all[] = {
     {"idle", "2 workers, no job", send<2, 0>},
     {"jobs", "2 workers, 2 jobs, then the destructor", send<2, 2>},
     {"queue", "1 worker, 3 jobs", send<1, 3>},
-    {"meet", "2 workers, 2 jobs that wait for each other", meet},
+    {"meet", "2 workers, 2 jobs that wait for each other", meet<false>},
+    {"stays", "the same, and the pool is not destroyed", meet<true>},
     {"answer", "2 workers, and main waits for an answer", answer<2>},
-    {"throws", "2 workers, a job that throws, and one more", throwing<2>},
+    {"throws", "1 worker, two jobs that throw, and one more", throwing},
     {"no-thread",
      "2 workers, of which one cannot be started",
      no_thread,

@@ -19,6 +19,8 @@
 #include <sched.h>
 #include <sys/syscall.h>
 
+extern "C" int __cxa_atexit(void (*)(void*), void*, void*);
+
 using namespace explore;
 
 namespace {
@@ -61,10 +63,10 @@ bool finds_it_locked() {
 int lock(pthread_mutex_t* mutex, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
-  touch(mutex);
   const auto ready = [mutex, self = me()] { return can_lock(mutex, self); };
   world.look(mutex);
-  world.step({"lock", mutex, nullptr, Step::locks}, ready, until);
+  world.step({"lock", mutex, until == never ? nullptr : &world.now, Step::locks}, ready, until);
+  touch(mutex);
   if (!ready() || (until != never && finds_it_locked())) return ETIMEDOUT;
   own(mutex);
   return 0;
@@ -77,8 +79,9 @@ int wait(pthread_cond_t* changed, pthread_mutex_t* mutex, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
   Thread& self = *world.current;
+  if (until != never) world.look(changed);
+  world.step({"wait", changed, mutex, Step::locks});
   touch(changed);
-  world.step({"wait", changed, mutex});
   if (mutex->__data.__owner != me())
     world.fail("wait without the lock", self.name + " waits, and does not hold the mutex.");
   disown(mutex);
@@ -92,14 +95,25 @@ int wait(pthread_cond_t* changed, pthread_mutex_t* mutex, Time until) {
     world.step({"wake up", changed, mutex}, ready);
     if (!self.notified) --world.luck.spurious_wakeups;
   } else {
-    world.step({"wake up", changed}, notified, until);
+    world.step(
+        {"wake up", changed, &world.now, Step::locks}, [&self] { return self.notified; }, until);
     in_time = self.notified;
-    if (!in_time) world.was("time out");
+    if (in_time) {  // but it may wake up late, and std::condition_variable looks at the clock
+      if (world.any_time && world.which(2) == 1) world.now = std::max(world.now, until);
+    } else if (world.luck.spurious_wakeups > 0 && world.which(2) == 1) {
+      --world.luck.spurious_wakeups;
+      world.now = world.now_before;
+      in_time = true;
+    } else {
+      world.was("time out");
+    }
   }
   self.waits_on = nullptr;
-  touch(changed);
+  if (!self.notified)
+    touch(changed);  // [thread.condition.condvar]: it may end once all are notified
   if (until != never)
-    world.step({"lock", mutex}, [mutex, id = me()] { return can_lock(mutex, id); });
+    world.step({"lock", mutex, nullptr, Step::locks},
+               [mutex, id = me()] { return can_lock(mutex, id); });
   own(mutex);
   return in_time ? 0 : ETIMEDOUT;
 }
@@ -107,8 +121,8 @@ int wait(pthread_cond_t* changed, pthread_mutex_t* mutex, Time until) {
 int notify(pthread_cond_t* changed, const char* what, bool all) {
   if (!world.in_program) return 0;
   const Outside outside;
-  touch(changed);
   world.step({what, changed});
+  touch(changed);
   world.wake(changed, all);
   return 0;
 }
@@ -118,9 +132,9 @@ int notify(pthread_cond_t* changed, const char* what, bool all) {
 int lock_shared(pthread_rwlock_t* mutex, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
-  touch(mutex);
   const auto free = [mutex] { return mutex->__data.__cur_writer == 0; };
   world.step({"lock shared", mutex, nullptr, Step::locks}, free, until);
+  touch(mutex);
   if (!free()) return ETIMEDOUT;
   ++mutex->__data.__readers;
   acquire(*world.current, mutex);
@@ -130,11 +144,11 @@ int lock_shared(pthread_rwlock_t* mutex, Time until) {
 int lock_alone(pthread_rwlock_t* mutex, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
-  touch(mutex);
   const auto free = [mutex] {
     return mutex->__data.__cur_writer == 0 && mutex->__data.__readers == 0;
   };
   world.step({"lock", mutex, nullptr, Step::locks}, free, until);
+  touch(mutex);
   if (!free()) return ETIMEDOUT;
   mutex->__data.__cur_writer = me();
   acquire(*world.current, mutex);
@@ -147,11 +161,11 @@ int lock_alone(pthread_rwlock_t* mutex, Time until) {
 long futex(const int* at, int operation, int value, const timespec* timeout) {
   const Outside outside;
   Thread& self = *world.current;
-  touch(at);
   switch (operation & FUTEX_CMD_MASK) {
     case FUTEX_WAIT:
     case FUTEX_WAIT_BITSET: {
       world.step({"wait", at});
+      touch(at);
       if (*at != value) {
         errno = EAGAIN;
         return -1;
@@ -184,8 +198,8 @@ int wait(sem_t* semaphore, Time until) {
   if (!world.in_program) return 0;
   const Outside outside;
   int& value = *reinterpret_cast<int*>(semaphore);
-  touch(semaphore);
   world.step({"acquire", semaphore}, [&value] { return value > 0; }, until);
+  touch(semaphore);
   if (value == 0) {
     errno = ETIMEDOUT;
     return -1;
@@ -197,7 +211,11 @@ int wait(sem_t* semaphore, Time until) {
 
 // Returns 0, or EINTR if a signal's handler has run meanwhile.
 int sleep_until(Time until, timespec* left) {
-  if (world.step({"sleep"}, [] { return false; }, until, true)) return 0;
+  world.look(&world.now);
+  if (world.step(
+          {"sleep", world.any_time ? &world.now : nullptr, nullptr, Step::locks},
+          [] { return false; }, until, true))
+    return 0;
   const Time rest = std::max<Time>(until - world.now, 0);
   if (left != nullptr) *left = {rest / 1'000'000'000, rest % 1'000'000'000};
   return EINTR;
@@ -219,6 +237,7 @@ int pthread_mutex_trylock(pthread_mutex_t* mutex) {
   const Outside outside;
   world.look(mutex);
   world.step({"try to lock", mutex, nullptr, Step::locks});
+  touch(mutex);
   if (!can_lock(mutex, me()) || finds_it_locked()) return EBUSY;
   own(mutex);
   return 0;
@@ -255,7 +274,21 @@ int pthread_cond_clockwait(pthread_cond_t* changed, pthread_mutex_t* mutex, cloc
 }
 int pthread_cond_signal(pthread_cond_t* changed) { return notify(changed, "notify one", false); }
 int pthread_cond_broadcast(pthread_cond_t* changed) { return notify(changed, "notify all", true); }
-int pthread_cond_destroy(pthread_cond_t*) { return 0; }
+int pthread_cond_destroy(pthread_cond_t* changed) {
+  if (!world.in_program) return 0;
+  const Outside outside;
+  for (const Thread& thread : std::span(world.threads).first(world.count)) {
+    if (thread.waits_on == changed && !thread.notified)
+      world.fail("destroyed while waited for",
+                 "A condition variable is destroyed that " + thread.name + " waits for.");
+  }
+  return 0;
+}
+// What is static in a function is made anew in each run, and never ends.
+int __cxa_atexit(void (*destroy)(void*), void* object, void* library) {
+  if (world.in_program) return 0;
+  return real<decltype(__cxa_atexit)>("__cxa_atexit")(destroy, object, library);
+}
 
 int pthread_rwlock_rdlock(pthread_rwlock_t* mutex) { return lock_shared(mutex, never); }
 int pthread_rwlock_wrlock(pthread_rwlock_t* mutex) { return lock_alone(mutex, never); }
@@ -269,6 +302,7 @@ int pthread_rwlock_unlock(pthread_rwlock_t* mutex) {
   if (!world.in_program) return 0;
   const Outside outside;
   world.step({"unlock", mutex, nullptr, Step::locks});
+  touch(mutex);
   release(*world.current, mutex);
   if (std::exchange(mutex->__data.__cur_writer, 0) == 0) --mutex->__data.__readers;
   return 0;
@@ -289,10 +323,11 @@ int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*
   const bool companion = world.next_name != nullptr;
   world.start(
       companion ? std::exchange(world.next_name, nullptr) : world.name_of(world.count),
-      [=] { body(argument); }, companion ? Thread::companion : Thread::worker);
+      [=, &self = world.threads[world.count]] { self.result = body(argument); },
+      companion ? Thread::companion : Thread::worker);
   return 0;
 }
-int pthread_join(pthread_t handle, void**) {
+int pthread_join(pthread_t handle, void** result) {
   if (!world.in_program) return real<decltype(pthread_join)>("pthread_join")(handle, nullptr);
   const Outside outside;
   Thread& other = thread_of(handle);
@@ -300,6 +335,7 @@ int pthread_join(pthread_t handle, void**) {
   world.step({"join", &other}, [&other] { return other.state == Thread::done; });
   other.state = Thread::joined;
   join_clock(*world.current, other);
+  if (result != nullptr) *result = other.result;
   return 0;
 }
 int pthread_detach(pthread_t handle) {
@@ -355,6 +391,7 @@ int pthread_once(pthread_once_t* once, void (*routine)()) {
   } catch (...) {
     world.in_program = false;
     *once = fresh;
+    release(*world.current, once);
     throw;
   }
   *once = done;
@@ -384,7 +421,12 @@ void __cxa_guard_release(long long* variable) {
   release(*world.current, guard);
   world.also({"static is made", guard});
 }
-void __cxa_guard_abort(long long* variable) { reinterpret_cast<char*>(variable)[1] = 0; }
+void __cxa_guard_abort(long long* variable) {
+  reinterpret_cast<char*>(variable)[1] = 0;
+  if (!world.in_program) return;
+  const Outside outside;
+  release(*world.current, variable);
+}
 
 int __cxa_thread_atexit(void (*destroy)(void*), void* object, void* library) {
   if (!world.in_program)
@@ -430,6 +472,7 @@ int sem_post(sem_t* semaphore) {
   if (!world.in_program) return 0;
   const Outside outside;
   world.step({"release", semaphore});
+  touch(semaphore);
   release(*world.current, semaphore);
   ++*reinterpret_cast<int*>(semaphore);
   return 0;
@@ -452,6 +495,10 @@ long syscall(long number, ...) {
 int clock_gettime(clockid_t clock, timespec* time) {
   static auto* const usual = real<decltype(clock_gettime)>("clock_gettime");
   if (!world.in_program) return usual(clock, time);
+  if (world.any_time) {
+    const Outside outside;
+    world.step({"look at the clock", &world.now, nullptr, Step::reads});
+  }
   *time = {world.now / 1'000'000'000, world.now % 1'000'000'000};
   return 0;
 }

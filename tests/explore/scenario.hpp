@@ -27,7 +27,8 @@ void name_next_thread(const char* name);
 // From here on the pool's workers may leave.
 void pool_ends();
 
-// The pool has no destructor: to be left alone once its jobs are done.
+// The pool is not to be destroyed: it is left alone once its jobs are done.
+void pool_stays();
 bool pool_is_endless();
 
 // Ends the run, with that fault, unless `holds`.

@@ -39,20 +39,23 @@ Order parse_order(std::string_view text) {
   return order;
 }
 
-bool Search::advance() {
-  while (!path_.empty() && path_.back().at + 1 == path_.back().size) path_.pop_back();
-  if (path_.empty()) return false;
-  ++path_.back().at;
+bool Path::advance() {
   depth_ = 0;
-  calls_ = switched_ = 0;
-  sleeping_ = 0;
-  order_.clear();
+  while (!decisions_.empty() && decisions_.back().at + 1 == decisions_.back().size)
+    decisions_.pop_back();
+  if (decisions_.empty()) return false;
+  ++decisions_.back().at;
   return true;
 }
 
-Search::Decision& Search::decide(Decision if_new) {
-  if (depth_ == path_.size()) path_.push_back(if_new);
-  Decision& decision = path_[depth_++];
+void Path::begin_again() {
+  depth_ = 0;
+  decisions_.clear();
+}
+
+const Path::Decision& Path::decide(const Decision& if_new) {
+  if (depth_ == decisions_.size()) decisions_.push_back(if_new);
+  const Decision& decision = decisions_[depth_++];
   if (decision.size != if_new.size || decision.options != if_new.options)
     world.fail(
         "not the same twice",
@@ -60,19 +63,26 @@ Search::Decision& Search::decide(Decision if_new) {
   return decision;
 }
 
+bool Search::advance() {
+  calls_ = switched_ = 0;
+  sleeping_ = 0;
+  order_.clear();
+  return path_.advance();
+}
+
 Thread* Search::next(std::span<Thread* const> options, bool first_is_running) {
   const int call = calls_++;
   if (options.size() == 1 && (sleeping_ >> options[0]->id & 1) == 0) return options[0];
   if (first_is_running && switched_ == switches_) return options[0];
-  Decision decision{{}, 0, 0, sleeping_};
+  Path::Decision decision{{}, 0, 0, sleeping_};
   for (const Thread* thread : options) {
     if ((sleeping_ >> thread->id & 1) == 0)
       decision.options[decision.size++] = static_cast<std::uint8_t>(thread->id);
   }
   if (decision.size == 0) return nullptr;
-  decision = decide(decision);
+  decision = path_.decide(decision);
   if (sleeps_) {
-    sleeping_ = decision.sleeping;
+    sleeping_ = decision.marked;
     for (std::size_t i = 0; i < decision.at; ++i) sleeping_ |= 1U << decision.options[i];
   }
   Thread* const chosen = &world.threads[decision.options[decision.at]];
@@ -83,7 +93,7 @@ Thread* Search::next(std::span<Thread* const> options, bool first_is_running) {
 
 int Search::which(int count) {
   const int call = calls_++;
-  const Decision decision = decide({{}, static_cast<std::uint8_t>(count), 0, 0});
+  const Path::Decision& decision = path_.decide({{}, static_cast<std::uint8_t>(count), 0, 0});
   if (decision.at > 0) order_[call] = decision.at;
   return decision.at;
 }

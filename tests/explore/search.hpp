@@ -17,7 +17,28 @@ std::string to_text(const Order& order);
 // Throws std::invalid_argument.
 Order parse_order(std::string_view text);
 
-// Depth-first through the decisions of all runs, each from its beginning.
+// The decisions of a run: those of the run before, up to one that is made differently, and then new
+// ones. So all runs are had, depth-first.
+class Path {
+ public:
+  struct Decision {
+    std::array<std::uint8_t, max_threads> options;  // ids of threads; or just so many
+    std::uint8_t size;
+    std::uint8_t at;
+    std::uint32_t marked;  // threads, by their ids: what that means is whoever decides' own
+  };
+  // The next one of this run.
+  const Decision& decide(const Decision& if_new);
+  // On to the next run: false if there is none.
+  bool advance();
+  void begin_again();
+
+ private:
+  std::vector<Decision> decisions_;
+  std::size_t depth_ = 0;
+};
+
+// Depth-first through all runs, each from its beginning.
 class Search : public Decider {
  public:
   // Every order of the steps that depend on each other; what differs only in the order of those
@@ -36,20 +57,12 @@ class Search : public Decider {
   void passed(const Thread& thread, const Step& step) override;
 
  private:
-  struct Decision {
-    std::array<std::uint8_t, max_threads> options;  // ids of threads; or just so many
-    std::uint8_t size;
-    std::uint8_t at;
-    std::uint32_t sleeping;  // before it
-  };
   Search(bool sleeps, int switches) : sleeps_(sleeps), switches_(switches) {}
-  Decision& decide(Decision if_new);
 
   bool sleeps_;
   int switches_;
-  std::vector<Decision> path_;
+  Path path_;  // marked: who was asleep before it
   // Of this run:
-  std::size_t depth_ = 0;
   int calls_ = 0;
   int switched_ = 0;
   std::uint32_t sleeping_ = 0;  // who need not go on before somebody touches what it would touch

@@ -375,29 +375,18 @@ void run_server(const Module& module, const ServerScenario& scenario, Decider& d
 // --- the search ----------------------------------------------------------------------------------
 
 bool ServerSearch::advance() {
-  if (touched_.size() > known_) {
-    known_ = touched_.size();
-    path_.clear();
-  } else {
-    while (!path_.empty() && path_.back().at + 1 == path_.back().size) path_.pop_back();
-    if (path_.empty()) return false;
-    ++path_.back().at;
-  }
-  depth_ = 0;
   calls_ = departed_ = 0;
   last_ = early_ = nullptr;
   order_.clear();
+  if (touched_.size() == known_) return path_.advance();
+  known_ = touched_.size();
+  path_.begin_again();
   return true;
 }
 
-ServerSearch::Decision& ServerSearch::decide(const Decision& if_new) {
-  if (depth_ == path_.size()) path_.push_back(if_new);
-  Decision& decision = path_[depth_++];
-  if (decision.size != if_new.size || decision.options != if_new.options)
-    world.fail(
-        "not the same twice",
-        "The program does not do the same again in the same order, so it looks at something else.");
-  if (decision.at > 0 && (decision.free >> decision.options[decision.at] & 1) == 0) ++departed_;
+const Path::Decision& ServerSearch::decide(const Path::Decision& if_new) {
+  const Path::Decision& decision = path_.decide(if_new);
+  if (decision.at > 0 && (decision.marked >> decision.options[decision.at] & 1) == 0) ++departed_;
   return decision;
 }
 
@@ -421,18 +410,18 @@ Thread* ServerSearch::next(std::span<Thread* const> options, bool) {
     return is_outside(*t) ? 2 + static_cast<int>(t->id) : (t == last_ ? 0 : 1) + (first ? 0 : 1);
   };
   Thread* const usual = *std::ranges::min_element(options, {}, rank);
-  Decision decision{{static_cast<std::uint8_t>(usual->id)}, 1, 0, 0};
+  Path::Decision decision{{static_cast<std::uint8_t>(usual->id)}, 1, 0, 0};
   for (const Thread* thread : options) {
     const bool is_signal = is_outside(*thread) && thread->next.a == &signals_sent;
     const bool goes_on = thread == early_;  // who came early may do more at once
     if (thread == usual || (!is_signal && !goes_on && departed_ == departures_)) continue;
     if (is_outside(*thread) && !goes_on && !matters(*thread, *usual)) continue;
-    if (is_signal || goes_on) decision.free |= 1U << thread->id;
+    if (is_signal || goes_on) decision.marked |= 1U << thread->id;
     decision.options[decision.size++] = static_cast<std::uint8_t>(thread->id);
   }
   Thread* chosen = usual;
   if (decision.size > 1) {
-    const Decision& decided = decide(decision);
+    const Path::Decision& decided = decide(decision);
     chosen = &world.threads[decided.options[decided.at]];
   }
   if (chosen != options[0]) order_[call] = static_cast<int>(chosen->id);
@@ -445,7 +434,7 @@ Thread* ServerSearch::next(std::span<Thread* const> options, bool) {
 int ServerSearch::which(int count) {
   const int call = calls_++;
   if (departed_ == departures_) return 0;
-  const Decision decision = decide({{}, static_cast<std::uint8_t>(count), 0, 0});
+  const Path::Decision& decision = decide({{}, static_cast<std::uint8_t>(count), 0, 0});
   if (decision.at > 0) order_[call] = decision.at;
   return decision.at;
 }

@@ -66,23 +66,16 @@ class ServerSearch : public Decider {
   void passed(const Thread& thread, const Step& step) override;
 
  private:
-  struct Decision {
-    std::array<std::uint8_t, max_threads> options;
-    std::uint8_t size;
-    std::uint8_t at;
-    std::uint32_t free;  // of these, by their ids: they are no departure
-  };
-  Decision& decide(const Decision& if_new);
+  const Path::Decision& decide(const Path::Decision& if_new);
   bool matters(const Thread& from_outside, const Thread& usual) const;
 
   int departures_;
-  std::vector<Decision> path_;
+  Path path_;  // marked: whose going on is no departure
   // What the handlers of signals have touched. Known only after a run, so when there is more of it,
   // the search begins again.
   std::set<const void*> touched_;
   std::size_t known_ = 0;
   // Of this run:
-  std::size_t depth_ = 0;
   int calls_ = 0;
   int departed_ = 0;
   const Thread* last_ = nullptr;   // of the program

@@ -6,8 +6,10 @@
 
 #include <cstring>
 #include <dlfcn.h>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 using namespace explore;
 
@@ -29,48 +31,63 @@ bool is_reference_count(void* where) {
   return it->second;
 }
 
-// One atomic operation, when it is its turn.
-template <typename T, typename Operation>
-T atomic(const char* what, const volatile T* at, Step::Effect effect, int order, void* where,
-         Operation operation) {
-  if (!world.in_program) return operation();
-  const Outside outside;
-  const void* const object = const_cast<const T*>(at);
-  Thread& self = *world.current;
-  const Step step{what, object, nullptr, is_reference_count(where) ? Step::counts : effect};
-  if (effect == Step::reads && world.look(object)) {
+enum class Kind { load, store, update };
+
+void wait_for_turn(Kind kind, const Step& step) {
+  if (kind == Kind::load && world.look(step.a)) {
     world.also(step);
   } else {
     world.step(step);
   }
-  access_atomic(object, sizeof(T), effect != Step::reads);
+}
+
+// One atomic operation, when it is its turn. `change` gets what is there, and returns what is to be
+// stored, if anything is. Returns what was there.
+template <typename T, typename Change>
+T atomic(Kind kind, const char* what, const volatile T* at, int order, void* where, Change change) {
+  auto* const place = const_cast<T*>(at);
+  const auto operate = [&](T found) {
+    const std::optional<T> stored = change(found);
+    if (stored) *place = *stored;
+    return stored;
+  };
+  if (!world.in_program) {
+    const T found = *at;
+    operate(found);
+    return found;
+  }
+  const Outside outside;
+  Thread& self = *world.current;
+  // use_count() tells. The 8 bytes at once, of newer libraries, only look for the end.
+  const bool counts = (kind != Kind::load || sizeof(T) == 8) && is_reference_count(where);
+  const Step::Effect effect = kind == Kind::load ? Step::reads : Step::changes;
+  wait_for_turn(kind, {what, place, nullptr, counts ? Step::counts : effect});
+  access_atomic(place, sizeof(T), kind != Kind::load);
   if (self.fenced) order = seq_cst;
-  if (order != relaxed && order != release_order) acquire(self, object);
-  const T result = operation();
-  if (order >= release_order && effect != Step::reads) release(self, object);
-  return result;
+  // Where two may change places, their order must not hide a race either.
+  const bool far_from_end = counts && references_left(place) > 2;
+  if (!far_from_end) hear_of_releases(self, place, order != relaxed && order != release_order);
+  const T found = *at;
+  const std::optional<T> stored = operate(found);
+  if (kind != Kind::load && stored.value_or(found) == found) world.changed_nothing(place);
+  if (!stored) return found;
+  if (kind == Kind::store) forget_releases(place);
+  if (order >= release_order) release(self, place);
+  return found;
 }
 
 template <typename T, typename Change>
 T update(const char* what, volatile T* at, int order, void* where, Change change) {
-  return atomic(what, at, Step::changes, order, where, [&] {
-    const T before = *at;
-    *at = static_cast<T>(change(before));
-    return before;
-  });
+  return atomic(Kind::update, what, at, order, where,
+                [&](T found) { return std::optional<T>(static_cast<T>(change(found))); });
 }
 
 template <typename T>
 int compare_exchange(volatile T* at, T* expected, T desired, int order, void* where) {
-  bool same = false;
-  const T before = atomic("compare", at, Step::changes, order, where, [&] {
-    const T found = *at;
-    same = found == *expected;
-    if (same) *at = desired;
-    return found;
+  const T found = atomic(Kind::update, "compare", at, order, where, [&](T present) {
+    return present == *expected ? std::optional<T>(desired) : std::nullopt;
   });
-  if (!same) *expected = before;
-  return same ? 1 : 0;
+  return std::exchange(*expected, found) == found ? 1 : 0;
 }
 
 }  // namespace
@@ -80,10 +97,10 @@ int compare_exchange(volatile T* at, T* expected, T desired, int order, void* wh
 #define WHERE __builtin_return_address(0)
 #define ATOMIC(BITS, T)                                                                          \
   T __tsan_atomic##BITS##_load(const volatile T* at, int order) {                                \
-    return atomic("load", at, Step::reads, order, WHERE, [&] { return *at; });                   \
+    return atomic(Kind::load, "load", at, order, WHERE, [](T) { return std::optional<T>(); });   \
   }                                                                                              \
   void __tsan_atomic##BITS##_store(volatile T* at, T value, int order) {                         \
-    update("store", at, order, WHERE, [&](T) { return value; });                                 \
+    atomic(Kind::store, "store", at, order, WHERE, [&](T) { return std::optional<T>(value); });  \
   }                                                                                              \
   T __tsan_atomic##BITS##_exchange(volatile T* at, T value, int order) {                         \
     return update("exchange", at, order, WHERE, [&](T) { return value; });                       \
@@ -147,7 +164,10 @@ void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 
-void __tsan_atomic_thread_fence(int) { world.current->fenced = true; }
+void __tsan_atomic_thread_fence(int) {
+  world.current->fenced = true;
+  acquire_at_fence(*world.current);
+}
 void __tsan_atomic_signal_fence(int) {}
 
 void __tsan_read_range(void* at, std::size_t size) {

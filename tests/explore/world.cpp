@@ -122,6 +122,7 @@ bool World::step(Step step, Condition ready, Time until, bool interruptible) {
     } else {
       go_on();
     }
+    now_before = now;
     if (self.signal == 0 && self.until != never && !self.ready())
       now = std::max(now, self.until);  // its time has run out
     self.until = never;
@@ -159,6 +160,7 @@ Thread& World::start(std::string name, std::function<void()> body, Thread::Kind 
   thread.in_circles_since = UINT64_MAX;
   thread.clock = {};
   thread.fenced = false;
+  thread.not_acquired = {};
   thread.exceptions = {};
   thread.tls = nullptr;
   thread.specific.clear();
@@ -240,7 +242,8 @@ bool World::look(const void* object) {
 void World::run(Decider& decides, const std::function<void()>& main_body) {
   decider = &decides;
   failure = {};
-  cut = ended = closing = false;
+  stays = endless;
+  cut = closing = false;
   exit_status = steps = 0;
   changes = 0;
   now = 0;

@@ -84,8 +84,10 @@ struct Thread {
   void* tls = nullptr;                // its thread_locals of the module
   std::vector<const void*> specific;  // pthread_getspecific()
   std::vector<std::pair<void (*)(void*), void*>> at_exit;
-  std::uint64_t blocked = 0;  // signals
-  int signal = 0;             // is about to run its handler
+  std::uint64_t blocked = 0;   // signals
+  void* result = nullptr;      // for pthread_join()
+  VectorClock not_acquired{};  // what its relaxed loads have seen, for a fence after them
+  int signal = 0;              // is about to run its handler
 };
 
 // Who goes on, and which of several things happens.
@@ -132,13 +134,14 @@ struct World {
 
   Failure failure;
   bool cut = false;  // by the decider
-  bool ended = false;
   int exit_status = 0;
   int steps = 0;
   std::uint64_t changes = 0;
   Time now = 0;
+  Time now_before = 0;  // the last step, whose time may have run out
   Luck luck;
   bool closing = false;  // workers may leave from now on
+  bool stays = false;    // the pool of this run is not destroyed
   const char* next_name = nullptr;
 
   // How runs are made.
@@ -146,7 +149,7 @@ struct World {
   bool any_time = true;  // waits with a deadline may end at any time; or else when nobody can go on
   bool telling = false;  // keeps each event with its frames
   bool find_races = true;
-  bool endless = false;  // the pool is never destroyed, so its workers never leave
+  bool endless = false;  // no pool is ever destroyed, so its workers never leave
   std::vector<Event> events;
   std::function<void()> at_each_step;      // for a replay under a debugger
   std::function<void(int)> handle_signal;  // runs the program's handler
@@ -176,6 +179,11 @@ struct World {
   // If it spins for long, it goes in circles, and goes on only if something changes, or nobody else
   // can.
   bool look(const void* object);
+  // Its step has left `object` as it was: so it has only looked, as a lock does that spins.
+  void changed_nothing(const void* object) {
+    --changes;
+    look(object);
+  }
 
  private:
   bool can_go_on(const Thread& thread) const;
