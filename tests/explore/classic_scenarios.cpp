@@ -4,8 +4,9 @@
 
 #include <array>
 #include <atomic>
-#include <barrier>
 #include <cassert>
+#include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <iterator>
 #include <latch>
@@ -23,6 +24,7 @@
 namespace {
 
 using explore::expect;
+using namespace std::chrono_literals;
 
 // Runs each in a thread of its own, until all are done. These are no workers of a pool.
 template <typename... Bodies>
@@ -252,6 +254,138 @@ void try_lock() {
           });
 }
 
+// Looks again each millisecond, with a condition variable that nobody notifies.
+void polling() {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool ready = false;
+  at_once(
+      [&] {
+        std::unique_lock lock(mutex);
+        while (!ready) changed.wait_for(lock, 1ms);
+      },
+      [&] {
+        const std::lock_guard lock(mutex);
+        ready = true;
+      });
+}
+
+void sleeping() {
+  std::atomic<bool> ready = false;
+  at_once(
+      [&] {
+        while (!ready) std::this_thread::sleep_for(1ms);
+      },
+      [&] { ready = true; });
+}
+
+void spinning_lock() {
+  std::atomic_flag locked;
+  int inside = 0;
+  const auto enter = [&] {
+    while (locked.test_and_set()) {
+    }
+    ++inside;
+    locked.clear();
+  };
+  at_once(enter, enter);
+}
+
+// The one that is notified may be the one that ends it ([thread.condition.condvar]).
+template <bool all>
+void condition_ends() {
+  std::mutex mutex;
+  std::optional<std::condition_variable> changed;
+  changed.emplace();
+  bool ready = false;
+  bool waits = false;
+  at_once(
+      [&] {
+        std::unique_lock lock(mutex);
+        waits = true;
+        while (!ready) changed->wait(lock);
+      },
+      [&] {
+        const std::lock_guard lock(mutex);
+        ready = true;
+        if (all && waits) changed->notify_all();
+        if (waits) changed.reset();
+      });
+}
+
+void freed_atomic() {
+  auto counter = std::make_unique<std::atomic<int>>(0);
+  std::atomic<int> turn = 0;
+  at_once(
+      [&] {
+        ++*counter;
+        turn.store(1, std::memory_order_relaxed);
+      },
+      [&] {
+        if (turn.load(std::memory_order_relaxed) == 1) counter.reset();
+      });
+}
+
+// What one has released is not in the flag that another sets.
+template <std::memory_order order>
+void two_stores() {
+  std::atomic<int> flag = 0;
+  int value = 0;
+  at_once(
+      [&] {
+        value = 7;
+        flag.store(1, std::memory_order_release);
+      },
+      [&] {
+        if (flag.load(std::memory_order_relaxed) == 1) flag.store(2, order);
+      },
+      [&] {
+        if (flag.load(std::memory_order_acquire) == 2) expect(value == 7, "lost", "It is not 7.");
+      });
+}
+
+void fence() {
+  std::atomic<bool> ready = false;
+  int value = 0;
+  at_once(
+      [&] {
+        value = 7;
+        ready.store(true, std::memory_order_release);
+      },
+      [&] {
+        if (!ready.load(std::memory_order_relaxed)) return;
+        std::atomic_thread_fence(std::memory_order_acquire);
+        expect(value == 7, "lost", "It is not 7.");
+      });
+}
+
+// A clock that is read early, and a sleep that ends before: both are seen.
+void clocks() {
+  using std::chrono::steady_clock;
+  std::atomic<bool> slept = false;
+  bool early = false;
+  at_once(
+      [&] {
+        std::this_thread::sleep_for(1ms);
+        slept = true;
+      },
+      [&] {
+        const auto begin = steady_clock::now();
+        early = steady_clock::now() == begin && slept;
+      });
+  expect(!early, "early", "Somebody has slept, and no time has passed.");
+}
+
+void own_errno() {
+  std::atomic<int> steps = 0;
+  const auto set = [&steps](int error) {
+    errno = error;
+    ++steps;
+    expect(errno == error, "shared", "errno is shared.");
+  };
+  at_once([&] { set(5); }, [&] { set(7); });
+}
+
 void for_ever() {
   for (std::mutex mutex;;) {
     mutex.lock();
@@ -328,6 +462,37 @@ constexpr explore::Scenario all[] = {
     {"once", "std::call_once", once},
     {"static", "a static variable of a function", function_static},
     {"try-lock", "a mutex that is only tried", try_lock, {}, 0, "busy"},
+    {"polling", "wait_for(), again and again", polling},
+    {"sleeping", "sleep_for(), again and again", sleeping},
+    {"spin-lock", "a lock that spins", spinning_lock},
+    {"cv-ends", "a condition variable, ended once all are notified", condition_ends<true>},
+    {"cv-waits",
+     "a condition variable, ended while one waits",
+     condition_ends<false>,
+     {},
+     0,
+     "destroyed while waited for"},
+    {"freed-atomic",
+     "an atomic that is freed with nothing in between",
+     freed_atomic,
+     {},
+     0,
+     "data race"},
+    {"two-stores",
+     "a release sequence that a store ends",
+     two_stores<std::memory_order_release>,
+     {},
+     0,
+     "data race"},
+    {"relaxed",
+     "the same, with a relaxed store",
+     two_stores<std::memory_order_relaxed>,
+     {},
+     0,
+     "data race"},
+    {"fence", "a relaxed load, and a fence", fence},
+    {"clocks", "a clock, and a sleep beside it", clocks, {}, 0, "early"},
+    {"errno", "errno", own_errno},
     {"for-ever", "a thread that never ends", for_ever, {}, 0, "never ends"},
     {"barrier", "a call that is not simulated", barrier_of_posix, {}, 0, "not simulated"},
     {"relock", "a mutex that its owner locks again", nobody_unlocks, {}, 0, "hang"},
