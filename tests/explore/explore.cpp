@@ -36,6 +36,7 @@ constexpr std::string_view usage =
     "  --deep N       with N departures from the plain order, beside the signals (1)\n"
     "  --endless      for a pool that is never destroyed, as that of stage 3\n"
     "  --orders-only  and no look for data races: is there a fault beside the race?\n"
+    "A pool has ThreadPool(size), execute(job), and a destructor that finishes every job.\n"
     "Exit status: 0 if all is well, 1 if something failed, 2 if it could not be tried.\n";
 
 struct Options {
@@ -152,6 +153,12 @@ void tell_fault(const Module& module, const Case& one, const Result& result,
   tell_order(module, one, result.order, options);
 }
 
+// 2 if it could not be tried.
+int status_of(const Failure& failure) {
+  if (!failure) return 0;
+  return failure.kind == "does not fit" || failure.kind == "not simulated" ? 2 : 1;
+}
+
 // Is it as it should be? Usually that means: well.
 bool as_expected(const Case& one, const Result& result) {
   if (one.fault == "in some libraries") return true;
@@ -206,10 +213,12 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
   }
   if (!surprises.empty()) {
     tell_surprise(module, *surprises[0].first, surprises[0].second, options);
-    return 1;
+    return status_of(surprises[0].second.failure);
   }
-  if (!all)
-    std::puts("\nWhere it says \"not all\", there are too many orders: use fewer workers or jobs.");
+  if (!all) {
+    std::puts("\nWhere it says \"not all\", there are too many orders to try: nothing is proved.");
+    return 2;
+  }
   std::printf("\n%s orders; %s runs in %.1f s.", counted(orders).c_str(), counted(runs).c_str(),
               since(begin));
   if (faults > 0) {
@@ -261,7 +270,7 @@ int explore_as_told(int argc, char** argv) {
     const Order order = parse_order(options.replay.substr(std::min(at + 1, options.replay.size())));
     if (is_debugged()) stop_at_each_step();
     tell_order(module, one, order, options);
-    return world.failure ? 1 : 0;
+    return status_of(world.failure);
   }
   std::vector<Case> chosen;
   for (const std::string& name : options.scenarios) chosen.push_back(find(all, name));

@@ -8,7 +8,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cxxabi.h>
 #include <exception>
+#include <functional>
+#include <memory>
 #include <string>
 #include <ucontext.h>
 
@@ -48,7 +51,15 @@ void crashed(int signal) {
                           (signal == SIGFPE ? " is ended by SIGFPE." : " is ended by SIGSEGV."));
 }
 
+std::function<void()> clean_up;
 volatile std::sig_atomic_t runs = 0;
+
+// "ThreadPool::work()"
+std::string readable(const char* symbol) {
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(symbol, nullptr, nullptr, nullptr), std::free);
+  return name ? name.get() : std::string(symbol) + "()";
+}
 
 // Once a second.
 void look(int, siginfo_t*, void* context) {
@@ -70,12 +81,14 @@ void look(int, siginfo_t*, void* context) {
                "explore: %s does not come to its next step: it has been in %s for 3 seconds.\n"
                "Either it never ends, or explore does not simulate what it waits for.\n",
                world.current->name.c_str(),
-               known ? (std::string(info.dli_sname) + "()").c_str() : "code of its own");
+               known ? readable(info.dli_sname).c_str() : "code of its own");
+  if (clean_up) clean_up();
   ::_exit(2);
 }
 
 }  // namespace
 
+void at_end_of_watch(std::function<void()> action) { clean_up = std::move(action); }
 void begin_watch() { runs = runs + 1; }
 
 void watch_for_faults() {

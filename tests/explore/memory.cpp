@@ -58,8 +58,7 @@ std::vector<Globals> all_globals;
 
 std::uint32_t run = 0;
 Race race;
-std::array<std::vector<void*>, max_threads>
-    access_to_race;  // the last of each thread, when telling
+std::array<std::vector<void*>, max_threads> access_to_race;  // the last of each thread
 
 struct Released {
   const void* object = nullptr;
@@ -170,6 +169,12 @@ void begin_clock(Thread& thread, Thread* starter) {
 
 void join_clock(Thread& thread, const Thread& ended) { hear_of(thread.clock, ended.clock); }
 
+// When a race is to be told, its place is known from the run before.
+void remember(const void* at, std::size_t size) {
+  if (world.telling && race.at >= at && race.at < static_cast<const char*>(at) + size)
+    access_to_race[world.current->id] = callers();
+}
+
 void access(const void* at, std::size_t size, bool writes) {
   const Outside outside;
   Cell* const cell = cell_of(at);
@@ -177,6 +182,7 @@ void access(const void* at, std::size_t size, bool writes) {
   const char* const own = static_cast<char*>(stack_of(world.current->id));
   if (writes && (at < own || at >= own + Fiber::stack_size)) ++world.changes;
   for (std::size_t i = 0; i < size; ++i) check(cell[i], static_cast<const char*>(at) + i, writes);
+  remember(at, size);
 }
 
 void access_atomic(const void* at, std::size_t size, bool writes) {
@@ -189,6 +195,7 @@ void access_atomic(const void* at, std::size_t size, bool writes) {
     if (cell[i].run != run) cell[i] = {.run = run};
     cell[i].atomic[world.current->id] = world.current->clock[world.current->id];
   }
+  remember(at, size);
 }
 
 int references_left(const void* count) noexcept { return *static_cast<const int*>(count); }

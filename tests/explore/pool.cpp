@@ -81,6 +81,7 @@ OwnPool::OwnPool(const std::filesystem::path& folder) {
   if (::mkdtemp(name.data()) == nullptr)
     throw std::runtime_error("cannot make a folder for the compiled pool");
   made_ = name;
+  at_end_of_watch([folder = made_] { std::filesystem::remove_all(folder); });
   // A copy of the workbook has a common/ of its own.
   const std::string compile = COMPILE " -I'" + folder.string() + "' -I'" + folder.string() +
                               "/..' -I" SOURCE " -c -o '" + name;

@@ -317,6 +317,7 @@ int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*
   if (world.luck.threads_not_started > 0 && world.which(2) == 1) {
     --world.luck.threads_not_started;
     world.closing = true;  // the pool fails, and its other workers may leave
+    world.was("cannot start");
     return EAGAIN;
   }
   *handle = world.count + 1;

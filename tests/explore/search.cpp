@@ -30,6 +30,8 @@ Order parse_order(std::string_view text) {
   try {
     while (at != end) {
       const int decision = number(order.empty() ? '\0' : ',');
+      if (decision < 0 || (!order.empty() && decision <= order.rbegin()->first))
+        throw std::invalid_argument("");
       order[decision] = number(':');
     }
   } catch (const std::invalid_argument&) {

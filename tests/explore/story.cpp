@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <dlfcn.h>
 #include <fstream>
 #include <iomanip>
 #include <map>
@@ -103,6 +104,15 @@ std::string name_in(const std::string& text, bool is_lock) {
   return match[1].matched ? match[1] : match[2];
 }
 
+// Of libstdc++, which is in the program, since it is a template.
+bool is_in_semaphore(const Thread& thread) {
+  return std::ranges::any_of(thread.frames, [](const void* frame) {
+    Dl_info info{};
+    return ::dladdr(frame, &info) != 0 && info.dli_sname != nullptr &&
+           std::string_view(info.dli_sname).find("__atomic_semaphore") != std::string_view::npos;
+  });
+}
+
 std::string fit(std::string text, std::size_t width) {
   if (text.size() > width) text = text.substr(0, width - 1) + "…";
   return text;
@@ -138,7 +148,7 @@ class Teller {
     }
     const std::string_view what = thread.next.what;
     if (&thread == world.last)
-      ending.state = "was at it";
+      ending.state = "is where it went wrong";
     else if (thread.ready())
       ending.state = "can go on: " + std::string(what) + "  " + fit(ending.place.text, 23);
     else if (what == "join")
@@ -163,9 +173,15 @@ class Teller {
     if (!world.failure) return "All is well in this order.";
     if (world.failure.kind != "hang") return world.failure.sentence;
     std::string text = "Nobody can go on.";
-    for (const Thread& thread : std::span(world.threads).first(world.count)) {
-      if (thread.state == Thread::running && thread.waits_on != nullptr && !thread.notified)
-        text += last_notification(thread, lines);
+    // The main thread mostly waits for what the others were to do.
+    for (std::size_t i = 1; i <= world.count; ++i) {
+      const Thread& thread = world.threads[i % world.count];
+      if (thread.state != Thread::running || thread.waits_on == nullptr || thread.notified)
+        continue;
+      text += last_notification(thread, lines);
+      if (is_in_semaphore(thread))
+        text +=
+            "\nOr it is not this program's fault: libstdc++ has a bug there, gcc.gnu.org/PR98033.";
     }
     return text;
   }
@@ -286,7 +302,14 @@ std::string steps_as_text(const Story& story, std::size_t first) {
   std::string heads = "     ";
   for (const std::string& thread : story.threads) heads += padded(thread, column);
   out << trimmed(heads) << '\n';
+  constexpr std::size_t most = 60;  // or a program that never ends has never been told
+  const std::size_t left_out =
+      story.lines.size() - first > most ? story.lines.size() - most : first;
   for (std::size_t i = first; i < story.lines.size(); ++i) {
+    if (i == first + most / 2 && left_out > first) {
+      out << "  …\n";
+      i = left_out + most / 2;
+    }
     const Place& place = story.lines[i].place;
     const std::string indented = std::string(column * story.lines[i].thread, ' ');
     const std::string line = padded(indented + step(story.lines[i]), places) + where(place) + "  ";

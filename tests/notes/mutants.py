@@ -80,6 +80,12 @@ MUTANTS = [
     Mutant(POOL, "id < size; ++id", "id + 1 < size; ++id", "job lost"),
     Mutant(POOL, "void ThreadPool::execute(Job job) { sender_->send(std::move(job)); }", "void ThreadPool::execute(Job job) { job(); }", "hang"),
     Mutant(POOL, "sender_->wait_if_more_than(workers_.size());", "sender_->wait_if_more_than(0);", "", "it waits more often, and at most for a millisecond"),
+    Mutant(POOL, "  } catch (...) {\n    warn_line({\"Worker \", Digits(id), \"'s job failed.\"});\n", "", "terminate"),
+    Mutant(CHANNEL, "    std::swap(state_, other.state_);\n", "    state_ = other.state_;\n", "left early"),
+    Mutant(CHANNEL, "state_->queue, state_->queue.begin()", "state_->queue, std::prev(state_->queue.end())", "", "which job comes first is not promised"),
+    Mutant(CHANNEL, "    if (state_->queue.empty()) return std::nullopt;\n", "", "crash"),
+    Mutant(CHANNEL, "    if (state_->queue.size() <= few) return;\n", "", "", "it waits more often, and at most for a millisecond"),
+    Mutant(CHANNEL, "one);\n    }\n    state_->changed.notify_one();", "one);\n      if (state_->queue.size() == 1) state_->changed.notify_one();\n    }", "hang"),
     # Accepting, up to the stop and after it.
     Mutant(ACCEPTOR, "    if (!refusing_ && stop_signal::time()) refuse_new_connections();\n", "", "never ends"),
     Mutant(ACCEPTOR, "      if (last_look) return std::nullopt;\n", "      return std::nullopt;\n", "refused"),
@@ -104,7 +110,7 @@ MUTANTS = [
     Mutant(GRACE, "  thread_.join();\n", "", "terminate"),
     Mutant(GRACE, "wait_readable(fd, std::min(deadline, last_call()))", "wait_readable(fd, deadline)", "too slow"),
     Mutant(GRACE, "min<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "max<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "too slow"),
-    Mutant(GRACE, "  stop_signal::trip();  // for the exits without a stop: watch() waits for one\n", "", "", "~Acceptor trips it before, unless the port is taken"),
+    Mutant(GRACE, "  stop_signal::trip();  // for the exits without a stop: watch() waits for one\n", "", "never ends"),
 ]
 
 
