@@ -32,7 +32,7 @@ class Mutant:
     file: str
     old: str
     new: str
-    found: str  # the kind of failure that explore tells of; or nothing, and then
+    found: str  # how what explore says begins, mostly with the kind of failure; or nothing, and then
     why: str = ""  # it is no fault
 
 
@@ -81,9 +81,9 @@ MUTANTS = [
     Mutant(POOL, "void ThreadPool::execute(Job job) { sender_->send(std::move(job)); }", "void ThreadPool::execute(Job job) { job(); }", "hang"),
     Mutant(POOL, "sender_->wait_if_more_than(workers_.size());", "sender_->wait_if_more_than(0);", "", "it waits more often, and at most for a millisecond"),
     Mutant(POOL, "  } catch (...) {\n    warn_line({\"Worker \", Digits(id), \"'s job failed.\"});\n", "", "terminate"),
-    Mutant(CHANNEL, "    std::swap(state_, other.state_);\n", "    state_ = other.state_;\n", "left early"),
+    Mutant(CHANNEL, "    std::swap(state_, other.state_);\n", "    state_ = other.state_;\n", "", "the pool never assigns to a Sender: it moves one into an optional"),
     Mutant(CHANNEL, "state_->queue, state_->queue.begin()", "state_->queue, std::prev(state_->queue.end())", "", "which job comes first is not promised"),
-    Mutant(CHANNEL, "    if (state_->queue.empty()) return std::nullopt;\n", "", "crash"),
+    Mutant(CHANNEL, "    if (state_->queue.empty()) return std::nullopt;\n", "", "explore: worker 0 does not come to its next step"),
     Mutant(CHANNEL, "    if (state_->queue.size() <= few) return;\n", "", "", "it waits more often, and at most for a millisecond"),
     Mutant(CHANNEL, "one);\n    }\n    state_->changed.notify_one();", "one);\n      if (state_->queue.size() == 1) state_->changed.notify_one();\n    }", "hang"),
     # Accepting, up to the stop and after it.
