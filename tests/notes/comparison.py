@@ -15,6 +15,8 @@ def scrub(lines: list[str]) -> list[str]:
     for line in lines:
         if line == "...":
             line = ANYTHING
+        if line == "ninja: no work to do.":  # since another page has built it
+            continue
         line = re.sub(r"^\[\d+\] \d+$", "[1] PID", line)
         line = re.sub(r"\b([Ww]orker) \d+", r"\1 N", line)
         line = re.sub(r"\b(\d+(?:\.\d+)?) ?(ms|s|seconds?)\b", in_seconds, line)
