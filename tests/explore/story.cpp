@@ -218,7 +218,9 @@ class Teller {
     const std::string step =
         "\nThe last notification of " + changed + " is step " + std::to_string(notified);
     if (notified > waited) return step + ". It woke somebody else, not " + thread.name + '.';
-    if (notified < looked) return "";
+    if (notified < looked)
+      return step + ". " + thread.name + " checked after that, in step " + std::to_string(looked) +
+             ", and found\nnothing to do: of what came later it has not been notified.";
     return step + ". " + thread.name + " checked in step " + std::to_string(looked) +
            ",\nand began to wait in step " + std::to_string(waited) +
            ", too late to be notified: a lost wake-up.";
