@@ -22,6 +22,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Callable, Coroutine, Iterator, Sequence
 
 import own_network
@@ -89,12 +90,20 @@ class Server:
     async def __aenter__(self) -> "Server":
         try:
             self.port = await asyncio.wait_for(self.listens, PATIENCE)
+            await asyncio.wait_for(self.sleeps(), PATIENCE)
         except BaseException as error:
             self.close()
             if isinstance(error, asyncio.TimeoutError):
-                raise Fault(f"Stage 4 did not say within {PATIENCE:.0f} s where it listens.") from error
+                raise Fault(f"Stage 4 did not wait for clients within {PATIENCE:.0f} s.") from error
             raise
         return self
+
+    async def sleeps(self) -> None:
+        """Returns once all its threads sleep. ThreadSanitizer of g++ 12 may lose a signal that interrupts a thread's
+        first blocking call: both make the place where signals wait for the thread (SigCtx() in
+        tsan_interceptors_posix.cpp)."""
+        while states(self.process.pid) != {"S"}:
+            await asyncio.sleep(0.001)
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
@@ -135,6 +144,11 @@ class Server:
 
     def last_words(self) -> str:
         return "Its last words: " + b" / ".join(self.output.splitlines()[-3:]).decode(errors="replace")
+
+
+def states(pid: int) -> "set[str]":
+    """Of its threads: R runs, S sleeps (proc(5), /proc/PID/stat)."""
+    return {stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
 
 
 def ends_with(parent: int) -> Callable[[], None]:

@@ -124,6 +124,13 @@ int status_number(pid_t pid, std::string_view field) {
   return at == std::string::npos ? 0 : std::atoi(status.c_str() + at + field.size());
 }
 
+// proc(5), /proc/PID/stat
+char state_in(const std::filesystem::path& folder) {
+  const std::string stat = read_file(folder / "stat");
+  const std::size_t name_end = stat.rfind(") ");
+  return name_end == std::string::npos ? '?' : stat[name_end + 2];
+}
+
 }  // namespace
 
 std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
@@ -190,8 +197,10 @@ double processor_seconds(pid_t pid) {
   return nanoseconds / 1e9;
 }
 
-char process_state(pid_t pid) {
-  const std::string stat = read_file(proc(pid) / "stat");
-  const std::size_t name_end = stat.rfind(") ");
-  return name_end == std::string::npos ? '?' : stat[name_end + 2];
+char process_state(pid_t pid) { return state_in(proc(pid)); }
+
+bool all_threads_sleep(pid_t pid) {
+  bool all = true;
+  each_entry(proc(pid) / "task", [&](const auto& task) { all = all && state_in(task) == 'S'; });
+  return all;
 }

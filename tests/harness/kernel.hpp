@@ -37,3 +37,4 @@ int descriptor_count(pid_t pid);     // 0 if it is gone
 std::vector<int> descriptor_flags(pid_t pid);
 double processor_seconds(pid_t pid);  // of all threads together
 char process_state(pid_t pid);        // 'T': stopped
+bool all_threads_sleep(pid_t pid);

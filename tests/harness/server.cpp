@@ -1,6 +1,7 @@
 #include "server.hpp"
 
 #include "kernel.hpp"
+#include "sanitizers.hpp"
 
 #include <algorithm>
 #include <array>
@@ -69,4 +70,11 @@ Server::Server(const Subject& subject, const Run& run, const Launch& launch)
                              (ready ? " (" + wait_for_exit({})->text() + "): " : ": ") + err());
   }
   port_ = *port;
+#ifdef UNDER_TSAN
+  // ThreadSanitizer of g++ 12 may lose a signal that interrupts a thread's first blocking call:
+  // both make the place where signals wait for the thread (SigCtx() in
+  // tsan_interceptors_posix.cpp).
+  if (!eventually([&] { return all_threads_sleep(pid()); }))
+    throw std::runtime_error("the server did not wait for clients");
+#endif
 }
