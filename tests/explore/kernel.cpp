@@ -200,8 +200,8 @@ void put_address(std::uint16_t port, sockaddr* address, socklen_t* size) {
   *size = sizeof named;
 }
 
-// Rule backlog: backlog + 1 connections wait to be accepted; who comes then is not answered, and
-// tries again (listen(2); sock.h, sk_acceptq_is_full).
+// Rule backlog: backlog + 1 connections wait to be accepted; a client that comes then is not
+// answered, and tries again (listen(2); sock.h, sk_acceptq_is_full).
 bool is_full(const Socket& listener) { return listener.queue.size() > listener.backlog; }
 
 // Rule handshake_completes: a handshake that is under way completes, also when new ones are refused
