@@ -1057,6 +1057,10 @@ void exit(int status) noexcept {
   // It destroys what the interrupted thread may be using (signal-safety(7)).
   if (kernel.in_handler(*world.current))
     world.fail("exit in a handler", "A signal's handler calls exit(), which is not safe there.");
+  for (const Thread& thread : std::span(world.threads).first(world.count)) {
+    if (!is_outside(thread) && &thread != world.current && thread.state == Thread::running)
+      world.fail("unsafe exit", "exit() destroys what " + thread.name + " may still be using.");
+  }
   kernel.end_process(status);
 }
 }

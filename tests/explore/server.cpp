@@ -35,7 +35,7 @@ std::vector<ServerScenario> all_scenarios() {
   std::vector<ServerScenario> all{
       {"one", "1 worker, 1 client", one_worker, {plain}, ctrl_c},
       {"term", "the same, and SIGTERM", one_worker, {plain}, {{SIGTERM}}},
-      {"idle", "2 workers, no client", two_workers, {}, ctrl_c},
+      {"idle", "2 workers, no client", two_workers, {}, ctrl_c, {.limit = 100 * ms}},
       {"two", "1 worker, 2 clients", one_worker, {plain, plain}, ctrl_c},
       {"workers", "2 workers, 1 client", two_workers, {plain}, ctrl_c},
       {"sleep", "2 clients on /sleep", one_worker, {sleeper, sleeper}, ctrl_c, {.limit = 12 * s}},
@@ -62,6 +62,13 @@ std::vector<ServerScenario> all_scenarios() {
        ctrl_c,
        {},
        {.handshake = 300 * ms}},
+      {"never",
+       "a handshake that never ends",
+       one_worker,
+       {plain},
+       ctrl_c,
+       {.loses = true, .limit = 1'100 * ms},
+       {.handshake = 20 * s}},
       {"next",
        "a client that comes at the last look",
        one_worker,
@@ -72,6 +79,12 @@ std::vector<ServerScenario> all_scenarios() {
        one_worker,
        {sleeper, {Client::refused, "/", s}},
        ctrl_c},
+      {"trickle",
+       "a request, byte by byte",
+       one_worker,
+       {{Client::trickling}},
+       ctrl_c,
+       {.limit = 1'500 * ms}},
       {"take", "--take 1, 1 client", take_one, {plain}, {}, {.take = 1}},
       {"take-two", "--take 1, 2 clients", take_one, {plain, plain}, {}, {.take = 1}},
       {"take-stop", "--take 1, and Ctrl-C", take_one, {plain}, ctrl_c},
@@ -99,6 +112,22 @@ std::vector<ServerScenario> all_scenarios() {
         .loses = true,
         .limit = 2'500 * ms,
         .prints = "Gave up: 1 running, 1 waiting."}},
+      {"grace-one",
+       "the same, and nobody waits",
+       short_grace,
+       {sleeper},
+       {{SIGINT, s}},
+       {.status = 1,
+        .loses = true,
+        .limit = 2'500 * ms,
+        .prints = "Gave up: 1 running, 0 waiting."}},
+      {"short", "--grace-ms 1000, a silent client", short_grace, {silent}, ctrl_c, {.limit = s}},
+      {"shortest",
+       "--grace-ms 1, no client",
+       {"--workers", "1", "--grace-ms", "1"},
+       {},
+       ctrl_c,
+       {.limit = 100 * ms}},
       {"full",
        "no descriptor is left",
        one_worker,
@@ -134,6 +163,13 @@ std::vector<ServerScenario> all_scenarios() {
        ctrl_c,
        {},
        {.inherits = SIGINT}},
+      {"hangup",
+       "SIGHUP, which nohup has ignored",
+       one_worker,
+       {plain},
+       {{SIGHUP}, {SIGKILL, 60 * s}},
+       {.status = 128 + SIGKILL, .limit = 61 * s},
+       {.inherits = SIGHUP}},
   };
   static std::vector<std::string> names;
   names.reserve(16);
@@ -196,9 +232,11 @@ void be(const Client& client, Seen& saw) {
   const bool body = client.kind == Client::talkative;
   const std::string request = "GET "s + client.target + " HTTP/1.1\r\nHost: a\r\n" +
                               (body ? "Content-Length: 4\r\n\r\n" : "\r\n");
-  const std::size_t part = client.kind == Client::slow ? request.size() / 3 + 1 : request.size();
+  const std::size_t part = client.kind == Client::slow        ? request.size() / 3 + 1
+                           : client.kind == Client::trickling ? 1
+                                                              : request.size();
   for (std::size_t at = 0; client.kind != Client::silent && at < request.size(); at += part) {
-    if (at > 0) pause(100 * ms);
+    if (at > 0) pause(client.kind == Client::slow ? 100 * ms : 300 * ms);
     const std::string piece = request.substr(at, part);
     if (::send(fd, piece.data(), piece.size(), MSG_NOSIGNAL) == -1) saw.reset = true;
   }
@@ -220,6 +258,7 @@ void send_signals(const std::vector<Signal>& signals) {
   for (const Signal& signal : signals) {
     const char* const name = signal.number == SIGINT    ? "SIGINT"
                              : signal.number == SIGTERM ? "SIGTERM"
+                             : signal.number == SIGHUP  ? "SIGHUP"
                                                         : "SIGKILL";
     const Time due = world.now + signal.after;
     const auto ready = [&] {
@@ -311,7 +350,7 @@ Failure judge_clients(const ServerScenario& scenario) {
     if (client.kind == Client::refused && saw.connected)
       return {"not refused", name + " came after the stop, and was connected."};
     if (!saw.connected || scenario.expected.loses || scenario.expected.take > 0 ||
-        kind == Client::rude)
+        kind == Client::rude || kind == Client::trickling)
       continue;
     if (saw.ended_at - start_time > scenario.expected.quick && client.target == "/"s)
       return {"too slow", name + " was answered after " +

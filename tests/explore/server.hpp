@@ -15,7 +15,7 @@
 namespace explore {
 
 struct Client {
-  enum Kind { plain, half_closed, slow, talkative, silent, rude, refused } kind = plain;
+  enum Kind { plain, half_closed, slow, trickling, talkative, silent, rude, refused } kind = plain;
   const char* target = "/";
   Time after = 0;  // the start
 };
