@@ -25,6 +25,8 @@ ACCEPTOR = "stage4_graceful_shutdown/acceptor.cpp"
 STOP = "stage4_graceful_shutdown/stop_signal.cpp"
 GRACE = "stage4_graceful_shutdown/grace_period.cpp"
 TCP = "common/tcp.cpp"
+MAIN = "stage4_graceful_shutdown/main.cpp"
+GRACE_H = "stage4_graceful_shutdown/grace_period.hpp"
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,26 @@ MUTANTS = [
     Mutant(GRACE, "wait_readable(fd, std::min(deadline, last_call()))", "wait_readable(fd, deadline)", "too slow"),
     Mutant(GRACE, "min<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "max<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "too slow"),
     Mutant(GRACE, "  stop_signal::trip();  // for the exits without a stop: watch() waits for one\n", "", "never ends"),
+    # Whatever else could go wrong.
+    Mutant(POOL, "  sender_.reset();\n  for (Worker& worker : workers_) {\n    log_line({\"Shutting down worker \", Digits(worker.id)});\n    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n  }\n", "  for (Worker& worker : workers_) {\n    log_line({\"Shutting down worker \", Digits(worker.id)});\n    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n  }\n  sender_.reset();\n", "hang"),
+    Mutant(ACCEPTOR, "  stop_signal::trip();\n", "", "too slow"),
+    Mutant(ACCEPTOR, "handshake_pause = 2ms", "handshake_pause = 0ms", "never ends"),
+    Mutant(ACCEPTOR, "  return count == -1;", "  return true;", "too slow"),
+    Mutant(ACCEPTOR, "at = rows.find(address, at + 1)", "at = rows.npos", "request lost"),
+    Mutant(STOP, "    if (signal == SIGHUP && inherited.sa_handler == SIG_IGN) continue;\n", "", "exit status"),
+    Mutant(GRACE, "  if (idle && done_changed_.wait_for(lock, 1s, done)) return;\n", "", "exit status"),
+    Mutant(GRACE, "  ::_exit(1);  // exit()", "  std::exit(1);  // exit()", "unsafe exit"),
+    Mutant(GRACE, "limit_ * 3 / 4", "limit_ * 2", "exit status"),
+    Mutant(GRACE, "return stop ? *stop + time", "return stop ? Clock::now() + time", "never ends"),
+    Mutant(CHANNEL, "bool closed = false;", "bool closed = true;", "left early"),
+    Mutant(POOL, "for (Worker& worker : workers_) {\n    log_line", "for (Worker& worker : workers_) {\n    if (&worker == &workers_.back()) break;\n    log_line", "terminate"),
+    Mutant(ACCEPTOR, "is_handshake_under_way() && Clock::now() < grace_.last_call()", "is_handshake_under_way()", "never ends"),
+    Mutant(STOP, "  set_once(tripped_at, now);\n  // The pipe does not wait: once it is full, everyone has been told long ago.\n  while (::write(stop_pipe[1], \"!\", 1) == -1 && errno == EINTR) {\n  }\n", "  while (::write(stop_pipe[1], \"!\", 1) == -1 && errno == EINTR) {\n  }\n  set_once(tripped_at, now);\n", "too slow"),
+    Mutant(GRACE, "running_ == 0 && waiting_ == 0", "running_ == 0 || waiting_ == 0", "too slow"),
+    Mutant(MAIN, "  GracePeriod grace(options.grace);\n  ThreadPool pool(options.workers);\n", "  ThreadPool pool(options.workers);\n  GracePeriod grace(options.grace);\n", "exit status"),
+    Mutant(GRACE_H, "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}", "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.running_)) {}", "not said"),
+    Mutant(GRACE_H, "{ --*counted; }", "{ (void)counted; }", "not said"),
+    Mutant(GRACE_H, "  bool done_ = false;  // guarded by mutex_\n  std::thread thread_;", "  std::thread thread_;\n  bool done_ = false;  // guarded by mutex_", "data race"),
 ]
 
 
@@ -142,8 +164,10 @@ def try_in_pool(explore: Path, mutant: Mutant) -> str:
 def try_in_server(explore: Path, copy: patches.Copy, mutant: Mutant) -> str:
     before = (copy.folder / mutant.file).read_text()
     put_into(copy.folder, mutant)
-    copy.build("tests/stage4_server.so")
-    (copy.folder / mutant.file).write_text(before)
+    try:
+        copy.build("tests/stage4_server.so")
+    finally:
+        (copy.folder / mutant.file).write_text(before)
     return kinds_of(explore, "--server", "--module", copy.folder / "build/tests/stage4_server.so")
 
 
