@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <iterator>
 #include <latch>
 #include <memory>
@@ -27,16 +28,18 @@ using explore::expect;
 using namespace std::chrono_literals;
 
 // Runs each in a thread of its own, until all are done. These are no workers of a pool.
-template <typename... Bodies>
-void at_once(Bodies... bodies) {
+void run_at_once(const std::vector<std::function<void()>>& bodies) {
+  static constexpr std::array names{"thread 1", "thread 2", "thread 3", "thread 4", "thread 5"};
   std::vector<std::thread> threads;
-  const auto start = [&threads](auto body) {
-    static constexpr std::array names{"thread 1", "thread 2", "thread 3", "thread 4", "thread 5"};
+  for (const auto& body : bodies) {
     explore::name_next_thread(names[threads.size()]);
-    threads.emplace_back(body);
-  };
-  (start(bodies), ...);
+    threads.emplace_back(std::ref(body));
+  }
   for (std::thread& thread : threads) thread.join();
+}
+template <typename... Bodies>
+void at_once(const Bodies&... bodies) {
+  run_at_once({bodies...});
 }
 
 template <int steps>
