@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <system_error>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +39,7 @@ bool pause_if_short(int error) noexcept {
   return is_short;
 }
 
-bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt) {
+bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt) noexcept {
   while (true) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     const auto timeout = static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, INT_MAX));
@@ -46,12 +47,11 @@ bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt)
                                {.fd = interrupt, .events = POLLIN, .revents = 0}}};
     const int count = ::poll(fds.data(), interrupt == -1 ? 1 : 2, timeout);
     if (count > 0) return fds[0].revents != 0;
-    // EAGAIN is what POSIX calls a shortage here.
-    if (count == -1 && !pause_if_short(errno) && errno != EAGAIN && errno != EINTR) {
-      throw_errno({"cannot wait"});
-    }
-    if (Clock::now() >= deadline) return count == -1;
+    if (count == -1 && errno != EINTR) break;
+    if (Clock::now() >= deadline) return false;
   }
+  std::this_thread::sleep_for(std::chrono::milliseconds(10));  // or who tries again would spin
+  return true;
 }
 
 bool wait_readable_unless(int fd, Clock::time_point deadline, int interrupt) {

@@ -39,11 +39,11 @@ void set_nonblocking_and_cloexec(int fd);
 // and is no client's fault. Leaves errno as it was.
 bool pause_if_short(int error) noexcept;
 
-// poll(2), also where a signal or a shortage interrupts it: waits until `fd` is ready for `events`
-// (POLLIN, POLLOUT): true. False once `deadline` has passed, or as soon as `interrupt` can be read,
-// and -1 never can. A deadline of now only looks. What could not be looked at counts as ready,
-// since whoever tries it is told. Throws std::system_error.
-bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt = -1);
+// poll(2), also where a signal interrupts it: waits until `fd` is ready for `events` (POLLIN,
+// POLLOUT): true. False once `deadline` has passed, or as soon as `interrupt` can be read, and -1
+// never can. A deadline of now only looks. If poll(2) fails, pauses, and returns true: whoever then
+// tries `fd` is told what is wrong, or waits again.
+bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt = -1) noexcept;
 
 // How to wait until `fd` can be read: true when it can, false once `deadline` has passed.
 using Wait = std::function<bool(int fd, Clock::time_point deadline)>;

@@ -60,7 +60,7 @@ bool GracePeriod::wait_until_last_call(int fd, Clock::time_point deadline) const
 }
 
 void GracePeriod::watch() noexcept {
-  wait_readable(stop_signal::fd(), Clock::time_point::max());
+  while (!stop_signal::time()) wait_readable(stop_signal::fd(), Clock::time_point::max());
   std::unique_lock lock(mutex_);
   const auto done = [this] { return done_; };
   if (done_changed_.wait_until(lock, end(), done)) return;
