@@ -13,10 +13,11 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The self-pipe trick: poll() can wait for a descriptor, but not for a variable. Never read, so it
-// stays readable for everyone who asks. Open until the process ends, since a signal may come as
-// late as that.
+// The self-pipe trick: poll() can wait for a descriptor, but not for a variable. The stop closes
+// the writing end, and so the reading end is ready, for everyone who asks, until the process ends.
+// A byte would do as well, but to write it the kernel needs memory, and may have none.
 std::array<int, 2> stop_pipe{-1, -1};
+std::atomic_flag pipe_closed;
 
 // Points in time, as a handler can store them: it must not lock.
 using Moment = std::atomic<Clock::rep>;
@@ -36,14 +37,12 @@ Clock::rep set_once(Moment& moment, Clock::rep now) noexcept {
 
 void trip_at(Clock::rep now) noexcept {
   set_once(tripped_at, now);
-  // The pipe does not wait: once it is full, everyone has been told long ago.
-  while (::write(stop_pipe[1], "!", 1) == -1 && errno == EINTR) {
-  }
+  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);
 }
 
 Clock::rep now() noexcept { return Clock::now().time_since_epoch().count(); }
 
-// Looks at the clock, exchanges atomics, writes one byte, as POSIX lets a handler do. (The C++
+// Looks at the clock, exchanges atomics, closes a descriptor, as POSIX lets a handler do. (The C++
 // standard promises less: neither Clock::now() nor errno. With every compiler for these systems the
 // one is clock_gettime(2), and the other a variable of the thread.)
 extern "C" void on_signal(int signal) {

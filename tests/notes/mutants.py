@@ -100,7 +100,7 @@ MUTANTS = [
     Mutant(ACCEPTOR, "Clock::time_point::max(), stop_signal::fd());", "Clock::time_point::max(), -1);", "exit status"),
     Mutant(TCP, "if (broken || (no_room && !patiently))", "if (broken || no_room)", "refused"),
     # Hearing the stop.
-    Mutant(STOP, '  while (::write(stop_pipe[1], "!", 1) == -1 && errno == EINTR) {\n  }\n', "", "never ends"),
+    Mutant(STOP, "  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n", "", "never ends"),
     Mutant(STOP, "  set_once(tripped_at, now);\n", "", "never ends"),
     Mutant(STOP, "one_key_press = 300ms", "one_key_press = 0ms", "request lost"),
     Mutant(STOP, "one_key_press = 300ms", "one_key_press = 3000ms", "exit status"),
@@ -127,7 +127,7 @@ MUTANTS = [
     Mutant(CHANNEL, "bool closed = false;", "bool closed = true;", "left early"),
     Mutant(POOL, "for (Worker& worker : workers_) {\n    log_line", "for (Worker& worker : workers_) {\n    if (&worker == &workers_.back()) break;\n    log_line", "terminate"),
     Mutant(ACCEPTOR, "is_handshake_under_way() && Clock::now() < grace_.last_call()", "is_handshake_under_way()", "never ends"),
-    Mutant(STOP, "  set_once(tripped_at, now);\n  // The pipe does not wait: once it is full, everyone has been told long ago.\n  while (::write(stop_pipe[1], \"!\", 1) == -1 && errno == EINTR) {\n  }\n", "  while (::write(stop_pipe[1], \"!\", 1) == -1 && errno == EINTR) {\n  }\n  set_once(tripped_at, now);\n", "too slow"),
+    Mutant(STOP, "  set_once(tripped_at, now);\n  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n", "  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n  set_once(tripped_at, now);\n", "too slow"),
     Mutant(GRACE, "running_ == 0 && waiting_ == 0", "running_ == 0 || waiting_ == 0", "too slow"),
     Mutant(MAIN, "  GracePeriod grace(options.grace);\n  ThreadPool pool(options.workers);\n", "  ThreadPool pool(options.workers);\n  GracePeriod grace(options.grace);\n", "exit status"),
     Mutant(GRACE_H, "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}", "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.running_)) {}", "not said"),
