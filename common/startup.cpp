@@ -16,7 +16,7 @@ void prepare_process() {
     // open(2) takes the lowest number that is free, which is this one. For reading only: writing to
     // a stdout that was closed is still an error.
     const bool closed = ::fcntl(fd, F_GETFD) == -1;
-    if (closed && ::open("/dev/null", O_RDONLY) == -1) throw_errno({"cannot open /dev/null"});
+    if (closed && ::open("/dev/null", O_RDONLY) != fd) throw_errno({"cannot open /dev/null"});
   }
   prepare_log();
 }
