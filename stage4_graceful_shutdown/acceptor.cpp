@@ -129,20 +129,20 @@ void Acceptor::refuse_new_connections() {
   accept_until_ = grace_.end();
 #ifdef SO_BINDTOIFINDEX
   const int nowhere = INT_MAX;
-  if (::setsockopt(listener_.fd(), SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0) {
-    if (table_.get() == -1)
-      warn_line({"cannot read /proc/net/tcp: a handshake under way may be reset."});
-    return;
-  }
+  sealed_ =
+      ::setsockopt(listener_.fd(), SOL_SOCKET, SO_BINDTOIFINDEX, &nowhere, sizeof nowhere) == 0;
+  if (sealed_) return;
   warn_line({"cannot refuse new connections: ", std::strerror(errno), "."});
 #endif
   // They keep coming, so this has to end some time.
   accept_until_ = std::min(accept_until_, Clock::now() + 2s);
 }
 
-// What cannot be read now may be readable at the next look.
+// What cannot be read now may be readable at the next look. Without a table, nobody can tell: then
+// there may be one until the last call, unless new ones keep coming, who could be waited for
+// without end.
 bool Acceptor::is_handshake_under_way() const {
-  if (table_.get() == -1) return false;
+  if (table_.get() == -1) return sealed_;
   std::array<char, std::size_t{54} * 150> rows;  // each has 150 bytes, so these are whole ones
   ssize_t count = 0;
   for (off_t at = 0; (count = ::pread(table_.get(), rows.data(), rows.size(), at)) > 0;

@@ -40,5 +40,6 @@ class Acceptor {
   const FileDescriptor table_;  // of the kernel's connections; opened while there are descriptors
   const std::array<char, 18> address_;  // ours, as the table has it
   bool refusing_ = false;
+  bool sealed_ = false;             // with success: no new connection can begin
   Clock::time_point accept_until_;  // once it is refusing
 };
