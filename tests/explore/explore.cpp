@@ -8,13 +8,11 @@
 #include "tests/harness/cli.hpp"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 #include <optional>
 
 #include <sys/single_threaded.h>
@@ -232,18 +230,6 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
               options.stage == 0 ? "job lost or run twice" : "lost client",
               options.orders_only ? "or crash" : "crash, data race or use of freed memory");
   return 0;
-}
-
-// A reader changes a line and forgets to build: then what is explored is not what they look at.
-void expect_up_to_date(const std::string& library) {
-  const std::string ask = "ninja -C '" BUILD "' -n '" + library + "' 2>/dev/null";
-  const std::unique_ptr<FILE, int (*)(FILE*)> ninja(::popen(ask.c_str(), "r"), ::pclose);
-  std::array<char, 256> line{};
-  std::string answer;  // none where there is no ninja
-  while (ninja && std::fgets(line.data(), line.size(), ninja.get()) != nullptr)
-    answer += line.data();
-  if (!answer.empty() && answer.find("no work to do") == std::string::npos)
-    throw std::runtime_error("the source is newer than " + library + ": ninja -C build explored");
 }
 
 const Case& find(const std::vector<Case>& all, const std::string& name) {

@@ -43,8 +43,9 @@ struct Socket {
   bool end_sent = false;    // our own
   bool reads_over = false;  // by shutdown()
   bool reset = false;
-  int error = 0;      // that nobody has been told of
-  bool gone = false;  // closed by its owner
+  int error = 0;           // that nobody has been told of
+  bool gone = false;       // closed by its owner
+  std::size_t client = 0;  // the thread that has connected to it
   bool resets_at_close = false;
   bool nowhere = false;  // bound to an interface that does not exist
   bool defers = false;   // the end of a handshake, until the first bytes
@@ -123,6 +124,8 @@ std::uint64_t bits(const sigset_t& set) {
 }
 
 // --- descriptors ---------------------------------------------------------------------------------
+
+bool is_open(const Descriptor& d) { return d.kind != Descriptor::none; }
 
 std::span<Descriptor> descriptors() {
   if (is_outside(*world.current)) return state.tables[1];
@@ -333,6 +336,22 @@ std::string table_text() {
   return text;
 }
 
+ssize_t read_at(const Descriptor& d, void* buffer, std::size_t size, std::size_t offset) {
+  std::string text;
+  if (d.kind == Descriptor::table) {
+    world.step(step_on("pread", d, Step::reads));
+    text = table_text();
+  } else if (d.kind != Descriptor::file) {
+    return fail(ESPIPE);
+  } else if (d.text != nullptr) {
+    text = *d.text;
+  }
+  const std::size_t at = std::min(offset, text.size());
+  const std::size_t count = std::min(size, text.size() - at);
+  std::memcpy(buffer, text.data() + at, count);
+  return static_cast<ssize_t>(count);
+}
+
 // --- signals -------------------------------------------------------------------------------------
 
 // Rule deferred: while its handler runs, a signal is held back, and so is one that is blocked,
@@ -426,8 +445,9 @@ void Kernel::reset() {
   sockets.count = pipes.count = 0;
   process_has_ended = accept_has_failed = false;
   ended_by = 0;
+  stopped_at = never;
   printed.clear();
-  left_running = {};
+  left_running = accepted = {};
   Pipe& log = pipes.add();
   log.is_log = conditions.log_is_read;
   log.readers = 1;
@@ -449,10 +469,20 @@ bool Kernel::handles(int signal) const {
   return handler != SIG_DFL && handler != SIG_IGN;
 }
 bool Kernel::has_listened() const { return state.has_listened; }
+bool Kernel::listens() const {
+  return std::ranges::find(sockets, Socket::listening, &Socket::state) != sockets.end();
+}
+std::size_t Kernel::client_at(int fd) const {
+  const bool open = fd >= 0 && fd < static_cast<int>(most_descriptors);
+  const Socket* const socket =
+      open ? state.tables[0][static_cast<std::size_t>(fd)].of_socket : nullptr;
+  return socket == nullptr ? 0 : socket->client;
+}
 bool Kernel::in_handler(const Thread& thread) const { return state.handlers[thread.id] > 0; }
 
 void Kernel::send(int signal) {
   if (process_has_ended) return;
+  if (stopped_at == never) stopped_at = world.now;
   const auto handler = state.actions[static_cast<std::size_t>(signal)].sa_handler;
   if (handler == SIG_IGN) return;
   state.pending |= bit(signal);
@@ -475,6 +505,9 @@ void Kernel::end_process(int status) {
     left_running[thread.id] = thread.id > 0 && thread.state != Thread::joined;
     if (&thread != world.current) thread.state = Thread::unused;
   }
+  left_open = std::ranges::count_if(state.tables[0], [](const Descriptor& d) {
+    return is_open(d) && d.kind != Descriptor::pipe_end;
+  });
   for (Descriptor& descriptor : state.tables[0]) close_now(descriptor);
   const auto done = [self = world.current] {
     for (const Thread& thread : std::span(world.threads).first(world.count)) {
@@ -494,6 +527,7 @@ extern "C" {
 int socket(int domain, int type, int protocol) {
   if (!simulated()) return real<decltype(socket)>("socket")(domain, type, protocol);
   const Outside outside;
+  if (const int error = world.meets("socket")) return fail(error);
   if (domain != AF_INET || (type & 0xF) != SOCK_STREAM) not_simulated("this kind of socket");
   Socket& made = sockets.add();
   return add(
@@ -505,6 +539,7 @@ int socket(int domain, int type, int protocol) {
 int bind(int fd, const sockaddr* address, socklen_t size) {
   if (!simulated()) return real<decltype(bind)>("bind")(fd, address, size);
   const Outside outside;
+  if (const int error = world.meets("bind", fd)) return fail(error);
   Socket* const s = find_socket(fd);
   if (s == nullptr) return -1;
   if (kernel.conditions.bind_error != 0) return fail(kernel.conditions.bind_error);
@@ -517,14 +552,14 @@ int bind(int fd, const sockaddr* address, socklen_t size) {
 int listen(int fd, int backlog) {
   if (!simulated()) return real<decltype(listen)>("listen")(fd, backlog);
   const Outside outside;
+  if (const int error = world.meets("listen", fd)) return fail(error);
   Socket* const s = find_socket(fd);
   if (s == nullptr) return -1;
   world.step({"listen", &network});
   s->state = Socket::listening;
   s->backlog = static_cast<std::size_t>(backlog);
   state.has_listened = true;
-  const auto open = static_cast<std::size_t>(std::ranges::count_if(
-      state.tables[0], [](const Descriptor& d) { return d.kind != Descriptor::none; }));
+  const auto open = static_cast<std::size_t>(std::ranges::count_if(state.tables[0], is_open));
   kernel.conditions.descriptors =
       std::min(kernel.conditions.descriptors, open + kernel.conditions.spare);
   return 0;
@@ -533,6 +568,7 @@ int listen(int fd, int backlog) {
 int getsockname(int fd, sockaddr* address, socklen_t* size) {
   if (!simulated()) return real<decltype(getsockname)>("getsockname")(fd, address, size);
   const Outside outside;
+  if (const int error = world.meets("getsockname", fd)) return fail(error);
   const Socket* const s = find_socket(fd);
   if (s == nullptr) return -1;
   put_address(s->port, address, size);
@@ -545,6 +581,7 @@ int getsockname(int fd, sockaddr* address, socklen_t* size) {
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   if (!simulated()) return real<decltype(setsockopt)>("setsockopt")(fd, level, name, value, size);
   const Outside outside;
+  if (const int error = world.meets("setsockopt", fd)) return fail(error);
   Socket* const s = find_socket(fd);
   if (s == nullptr) return -1;
   int number = 0;
@@ -567,6 +604,7 @@ int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
 int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
   if (!simulated()) return real<decltype(getsockopt)>("getsockopt")(fd, level, name, value, size);
   const Outside outside;
+  if (const int error = world.meets("getsockopt", fd)) return fail(error);
   Socket* const s = find_socket(fd);
   if (s == nullptr) return -1;
   if (level != SOL_SOCKET || name != SO_ERROR) not_simulated("this option of getsockopt()");
@@ -582,6 +620,7 @@ int getsockopt(int fd, int level, int name, void* value, socklen_t* size) {
 int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
   if (!simulated()) return real<decltype(accept4)>("accept4")(fd, address, size, flags);
   const Outside outside;
+  if (const int error = world.meets("accept4", fd)) return fail(error);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   Socket* const listener = d->of_socket;
@@ -605,6 +644,7 @@ int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
   }
   made.of_socket = listener->queue.front();
   listener->queue.pop_front();
+  kernel.accepted[made.of_socket->client] = true;
   if (address != nullptr) put_address(made.of_socket->peer->port, address, size);
   return number;
 }
@@ -641,6 +681,7 @@ int connect(int fd, const sockaddr* address, socklen_t length) {
   accepted.state = Socket::handshake;
   accepted.port = port;
   accepted.peer = &s;
+  accepted.client = world.current->id;
   s.peer = &accepted;
   s.state = Socket::connected;
   if (is_full(*listener)) {
@@ -662,6 +703,7 @@ int connect(int fd, const sockaddr* address, socklen_t length) {
 ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   if (!simulated()) return real<decltype(recv)>("recv")(fd, buffer, size, flags);
   const Outside outside;
+  if (const int error = world.meets("recv", fd)) return fail(error);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   if (d->of_socket == nullptr) return fail(ENOTSOCK);
@@ -689,6 +731,7 @@ ssize_t recv(int fd, void* buffer, size_t size, int flags) {
 ssize_t send(int fd, const void* bytes, size_t size, int flags) {
   if (!simulated()) return real<decltype(send)>("send")(fd, bytes, size, flags);
   const Outside outside;
+  if (const int error = world.meets("send", fd)) return fail(error);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   if (d->of_socket == nullptr) return fail(ENOTSOCK);
@@ -720,6 +763,7 @@ ssize_t send(int fd, const void* bytes, size_t size, int flags) {
 int shutdown(int fd, int how) {
   if (!simulated()) return real<decltype(shutdown)>("shutdown")(fd, how);
   const Outside outside;
+  if (const int error = world.meets("shutdown", fd)) return fail(error);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   if (d->of_socket == nullptr) return fail(ENOTSOCK);
@@ -731,14 +775,16 @@ int shutdown(int fd, int how) {
   return 0;
 }
 
+// If it fails, it has closed the descriptor all the same (close(2)).
 int close(int fd) {
   if (!simulated()) return real<decltype(close)>("close")(fd);
   const Outside outside;
+  const int error = world.meets("close", fd);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   if (d->of_socket != nullptr || d->of_pipe != nullptr) world.step(step_on("close", *d));
   close_now(*find(fd));
-  return 0;
+  return error == 0 ? 0 : fail(error);
 }
 
 // Rule poll_time: it returns 0 when the time is over; a wait for no descriptor is a sleep
@@ -746,6 +792,7 @@ int close(int fd) {
 int poll(pollfd* fds, nfds_t count, int timeout) {
   if (!simulated()) return real<decltype(poll)>("poll")(fds, count, timeout);
   const Outside outside;
+  if (const int error = world.meets("poll", count > 0 ? fds[0].fd : -1)) return fail(error);
   if (count > 2) not_simulated("poll() of more than two descriptors");
   Step step{"poll", nullptr, nullptr, Step::reads};
   std::array<Descriptor, 2> looked_at;  // now: others may look whether we can go on
@@ -776,6 +823,7 @@ int poll(pollfd* fds, nfds_t count, int timeout) {
 int pipe2(int* fds, int flags) {
   if (!simulated()) return real<decltype(pipe2)>("pipe2")(fds, flags);
   const Outside outside;
+  if (const int error = world.meets("pipe2")) return fail(error);
   Pipe& made = pipes.add();
   for (const bool writes : {false, true}) {
     const int fd = add({.kind = Descriptor::pipe_end,
@@ -797,6 +845,7 @@ ssize_t write(int fd, const void* bytes, size_t size) {
   if (d == nullptr) return -1;
   if (d->of_socket != nullptr) return send(fd, bytes, size, 0);
   const Outside outside;
+  if (const int error = world.meets("write", fd)) return fail(error);
   if (!d->writes) return fail(EBADF);
   Pipe& pipe = *d->of_pipe;
   if (&pipe == &*pipes.begin())
@@ -816,21 +865,9 @@ ssize_t write(int fd, const void* bytes, size_t size) {
 ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
   if (!simulated()) return real<decltype(pread)>("pread")(fd, buffer, size, offset);
   const Outside outside;
+  if (const int error = world.meets("pread", fd)) return fail(error);
   const Descriptor* const d = find(fd);
-  if (d == nullptr) return -1;
-  std::string text;
-  if (d->kind == Descriptor::table) {
-    world.step(step_on("pread", *d, Step::reads));
-    text = table_text();
-  } else if (d->kind != Descriptor::file) {
-    return fail(ESPIPE);
-  } else if (d->text != nullptr) {
-    text = *d->text;
-  }
-  const std::size_t at = std::min(static_cast<std::size_t>(offset), text.size());
-  const std::size_t count = std::min(size, text.size() - at);
-  std::memcpy(buffer, text.data() + at, count);
-  return static_cast<ssize_t>(count);
+  return d == nullptr ? -1 : read_at(*d, buffer, size, static_cast<std::size_t>(offset));
 }
 ssize_t pread64(int fd, void* buffer, size_t size, off_t offset) {
   return pread(fd, buffer, size, offset);
@@ -841,12 +878,13 @@ ssize_t read(int fd, void* buffer, size_t size) {
   Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   if (d->of_socket != nullptr) return recv(fd, buffer, size, 0);
+  const Outside outside;
+  if (const int error = world.meets("read", fd)) return fail(error);
   if (d->of_pipe == nullptr) {
-    const ssize_t count = pread(fd, buffer, size, static_cast<off_t>(d->at));
+    const ssize_t count = read_at(*d, buffer, size, d->at);
     d->at += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
     return count;
   }
-  const Outside outside;
   if (d->writes) return fail(EBADF);
   Pipe& pipe = *d->of_pipe;
   if (!act({"read", &pipe}, d->nonblocking,
@@ -871,6 +909,7 @@ int open(const char* path, int flags, ...) {
     return real<int(const char*, int, ...)>("open")(path, flags, mode);
   }
   const Outside outside;
+  if (const int error = world.meets("open")) return fail(error);
   Descriptor opened{.kind = Descriptor::file, .nonblocking = (flags & O_NONBLOCK) != 0};
   const std::string name = path;
   if (name.starts_with("/proc/self/fd/")) {
@@ -906,9 +945,17 @@ int open64(const char* path, int flags, ...) {
   return open(path, flags, mode);
 }
 
+int access(const char* path, int mode) noexcept {
+  if (simulated()) {
+    if (const int error = world.meets("access")) return fail(error);
+  }
+  return real<int(const char*, int)>("access")(path, mode);
+}
+
 int fstat(int fd, struct stat* about) {
   if (!simulated()) return real<decltype(fstat)>("fstat")(fd, about);
   const Outside outside;
+  if (const int error = world.meets("fstat", fd)) return fail(error);
   const Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   *about = {};
@@ -921,7 +968,8 @@ int fstat(int fd, struct stat* about) {
 int isatty(int fd) {
   if (!simulated()) return real<decltype(isatty)>("isatty")(fd);
   const Outside outside;
-  if (find(fd) != nullptr) errno = ENOTTY;
+  const int error = world.meets("isatty", fd);
+  if (error != 0 || find(fd) != nullptr) errno = error != 0 ? error : ENOTTY;
   return 0;
 }
 
@@ -932,6 +980,7 @@ int fcntl(int fd, int command, ...) {
   va_end(arguments);
   if (!simulated()) return real<int(int, int, ...)>("fcntl")(fd, command, argument);
   const Outside outside;
+  if (const int error = world.meets("fcntl", fd)) return fail(error);
   Descriptor* const d = find(fd);
   if (d == nullptr) return -1;
   switch (command) {
@@ -965,6 +1014,7 @@ int sigaction(int signal, const struct sigaction* action, struct sigaction* befo
     return real<int(int, const struct sigaction*, struct sigaction*)>("sigaction")(signal, action,
                                                                                    before);
   const Outside outside;
+  if (const int error = world.meets("sigaction")) return fail(error);
   if (signal <= 0 || signal >= NSIG || (action != nullptr && signal == SIGKILL))
     return fail(EINVAL);
   struct sigaction& current = state.actions[static_cast<std::size_t>(signal)];
@@ -987,6 +1037,7 @@ int pthread_sigmask(int how, const sigset_t* set, sigset_t* before) noexcept {
   if (!simulated())
     return real<int(int, const sigset_t*, sigset_t*)>("pthread_sigmask")(how, set, before);
   const Outside outside;
+  if (const int error = world.meets("pthread_sigmask")) return error;
   std::uint64_t& blocked = world.current->blocked;
   if (before != nullptr) ::sigemptyset(before);
   for (int signal = 1; signal < NSIG && before != nullptr; ++signal) {

@@ -37,6 +37,10 @@ struct Kernel {
   bool handles(int signal) const;
   // Has somebody ever listened?
   bool has_listened() const;
+  // Does somebody listen?
+  bool listens() const;
+  // The thread that is the client of this connection of the program's; 0 if it is none.
+  std::size_t client_at(int fd) const;
   // Does this thread run a signal's handler?
   bool in_handler(const Thread& thread) const;
   // The process has ended; its clients go on. Ends the run when they are done.
@@ -44,7 +48,10 @@ struct Kernel {
 
   // What came of the run.
   bool process_has_ended = false;
+  Time stopped_at = never;  // by the first signal
   Time ended_at = 0;
+  std::array<bool, max_threads> accepted{};      // by the thread that is the client
+  std::ptrdiff_t left_open = 0;                  // sockets and files, by main, when it ended
   int ended_by = 0;                              // a signal
   std::string printed;                           // on stdout and stderr
   std::array<bool, max_threads> left_running{};  // by main, when it ended

@@ -3,6 +3,7 @@
 #include "real.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
@@ -237,7 +238,12 @@ void forget(void* memory) {
 extern "C" {
 
 void* malloc(std::size_t size) {
-  return explore::world.in_program ? explore::allocate(size, 16) : __libc_malloc(size);
+  if (!explore::world.in_program) return __libc_malloc(size);
+  if (const int error = explore::world.meets("malloc")) {
+    errno = error;
+    return nullptr;
+  }
+  return explore::allocate(size, 16);
 }
 
 void free(void* memory) {
@@ -254,7 +260,7 @@ void* realloc(void* memory, std::size_t size) {
   const bool libc = memory == nullptr ? !explore::world.in_program : !explore::is_ours(memory);
   if (libc) return __libc_realloc(memory, size);
   void* const moved = malloc(size);
-  if (memory != nullptr) {
+  if (memory != nullptr && moved != nullptr) {
     std::memcpy(moved, memory, std::min(size, explore::size_of(memory)));
     free(memory);
   }

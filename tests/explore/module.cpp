@@ -4,8 +4,11 @@
 #include "real.hpp"
 #include "world.hpp"
 
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <link.h>
+#include <memory>
 #include <stdexcept>
 
 namespace explore {
@@ -56,6 +59,17 @@ Module::Module(const std::string& path)
     return 1;
   };
   ::dl_iterate_phdr(visit, this);
+}
+
+void expect_up_to_date(const std::string& library) {
+  const std::string ask = "ninja -C '" BUILD "' -n '" + library + "' 2>/dev/null";
+  const std::unique_ptr<FILE, int (*)(FILE*)> ninja(::popen(ask.c_str(), "r"), ::pclose);
+  std::array<char, 256> line{};
+  std::string answer;  // none where there is no ninja
+  while (ninja && std::fgets(line.data(), line.size(), ninja.get()) != nullptr)
+    answer += line.data();
+  if (!answer.empty() && answer.find("no work to do") == std::string::npos)
+    throw std::runtime_error("the source is newer than " + library + ": ninja -C build explored");
 }
 
 void* Module::find_symbol(const char* name) const {

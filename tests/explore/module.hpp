@@ -32,4 +32,8 @@ class Module {
   std::size_t end_ = 0;
 };
 
+// A reader changes a line and forgets to build: then what is explored is not what they look at.
+// Throws std::runtime_error if ninja would build `library`, in the build's folder, anew.
+void expect_up_to_date(const std::string& library);
+
 }  // namespace explore

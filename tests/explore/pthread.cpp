@@ -313,6 +313,10 @@ int pthread_create(pthread_t* handle, const pthread_attr_t* attributes, void* (*
   if (!world.in_program)
     return real<decltype(pthread_create)>("pthread_create")(handle, attributes, body, argument);
   const Outside outside;
+  if (const int error = world.meets("pthread_create")) {
+    world.closing = true;  // the pool fails, and its other workers may leave
+    return error;
+  }
   world.step({"start", &world.threads[world.count]});
   if (world.luck.threads_not_started > 0 && world.which(2) == 1) {
     --world.luck.threads_not_started;
@@ -333,6 +337,7 @@ int pthread_join(pthread_t handle, void** result) {
   const Outside outside;
   Thread& other = thread_of(handle);
   if (&other == world.current) return EDEADLK;
+  if (const int error = world.meets("pthread_join")) return error;
   world.step({"join", &other}, [&other] { return other.state == Thread::done; });
   other.state = Thread::joined;
   join_clock(*world.current, other);
@@ -507,6 +512,10 @@ int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* 
   if (!world.in_program)
     return real<decltype(clock_nanosleep)>("clock_nanosleep")(clock, flags, time, left);
   const Outside outside;
+  if (const int error = world.meets("clock_nanosleep")) {
+    if (left != nullptr) *left = *time;
+    return error;
+  }
   return sleep_until(nanoseconds(*time) + (flags == TIMER_ABSTIME ? 0 : world.now), left);
 }
 int nanosleep(const timespec* time, timespec* left) {

@@ -187,15 +187,7 @@ std::vector<ServerScenario> all_scenarios() {
   return all;
 }
 
-struct Seen {
-  bool refused = false;
-  bool too_early = false;  // was that, before any stop
-  bool connected = false;
-  bool whole = false;
-  bool reset = false;
-  Time ended_at = never;
-};
-std::array<Seen, 4> seen;
+std::array<Seen, most_clients> seen;
 int signals_sent = 0;
 
 // --- the clients: ordinary code, of other processes ----------------------------------------------
@@ -295,24 +287,6 @@ void prepare_run() {
   begin_watch();
 }
 
-// What the server says of itself with --help: the stages differ in the options they have.
-const std::string& usage_of(const Module& module) {
-  static std::string usage;
-  static std::string path;
-  if (path == module.path()) return usage;
-  path = module.path();
-  kernel.conditions = {};
-  prepare_run();
-  ServerSearch plain_order(0);
-  world.run(plain_order, [&] {
-    const Outside outside;
-    static std::vector<std::string> words;
-    words = {"server", "--help"};
-    kernel.end_process(call_main(module, words));
-  });
-  return usage = kernel.printed;
-}
-
 void run_main(const ServerScenario& scenario, const Module& module) {
   const Outside outside;
   world.now = start_time;
@@ -400,7 +374,25 @@ std::span<const ServerScenario> server_scenarios() {
   return all;
 }
 
-void run_server(const Module& module, const ServerScenario& scenario, Decider& decider) {
+const std::string& usage_of(const Module& module) {
+  static std::string usage;
+  static std::string path;
+  if (path == module.path()) return usage;
+  path = module.path();
+  kernel.conditions = {};
+  prepare_run();
+  ServerSearch plain_order(0);
+  world.run(plain_order, [&] {
+    const Outside outside;
+    static std::vector<std::string> words;
+    words = {"server", "--help"};
+    kernel.end_process(call_main(module, words));
+  });
+  return usage = kernel.printed;
+}
+
+std::span<const Seen> play_server(const Module& module, const ServerScenario& scenario,
+                                  Decider& decider) {
   const bool watched = usage_of(module).find("--grace-ms") != std::string::npos;
   kernel.conditions = scenario.conditions;
   prepare_run();
@@ -412,6 +404,11 @@ void run_server(const Module& module, const ServerScenario& scenario, Decider& d
   };
   world.run(decider, [&] { run_main(scenario, module); });
   kernel.on = false;
+  return std::span(seen).first(scenario.clients.size());
+}
+
+void run_server(const Module& module, const ServerScenario& scenario, Decider& decider) {
+  play_server(module, scenario, decider);
   if (!world.failure && !world.cut) world.failure = judge(scenario);
 }
 

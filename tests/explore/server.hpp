@@ -25,6 +25,17 @@ struct Signal {
   Time after = 0;  // the start, or the signal before
 };
 
+// What a client saw.
+struct Seen {
+  bool refused = false;
+  bool too_early = false;  // was that, before any stop
+  bool connected = false;
+  bool whole = false;
+  bool reset = false;
+  Time ended_at = never;
+};
+constexpr std::size_t most_clients = 8;
+
 struct Expected {
   int status = 0;              // of its end
   int take = 0;                // only so many clients are answered
@@ -46,7 +57,13 @@ struct ServerScenario {
 
 std::span<const ServerScenario> server_scenarios();
 
-// One run. How it failed is in world.failure.
+// What it prints with --help, by a run of its own: the stages differ in the options they have.
+const std::string& usage_of(const Module& module);
+
+// One run, and how its clients fared; in world.failure, what is wrong with any program.
+std::span<const Seen> play_server(const Module& module, const ServerScenario& scenario,
+                                  Decider& decider);
+// And what is wrong by the scenario.
 void run_server(const Module& module, const ServerScenario& scenario, Decider& decider);
 
 // Each run departs from the plain order, in which a thread goes on for as long as it can and what

@@ -138,6 +138,14 @@ bool World::step(Step step, Condition ready, Time until, bool interruptible) {
   return true;
 }
 
+int World::meets(const char* call, int fd) {
+  const Outside outside;
+  if (!at_call || current->kind == Thread::outside) return 0;
+  const int error = at_call(call, fd);
+  if (error != 0) also({::strerrorname_np(error), nullptr, nullptr, Step::locks});
+  return error;
+}
+
 void World::also(Step step) { note(step); }
 
 Thread& World::start(std::string name, std::function<void()> body, Thread::Kind kind) {

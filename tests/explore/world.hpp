@@ -153,6 +153,8 @@ struct World {
   std::vector<Event> events;
   std::function<void()> at_each_step;      // for a replay under a debugger
   std::function<void(int)> handle_signal;  // runs the program's handler
+  // Before each call of the program that may fail: the error that it is to fail with, or 0.
+  std::function<int(const char* call, int fd)> at_call;
   std::function<std::string(std::size_t)> name_of = [](std::size_t id) {
     return "worker " + std::to_string(id - 1);
   };
@@ -168,6 +170,8 @@ struct World {
   void was(const char* what) {
     if (telling) events.back().step.what = what;
   }
+  // Asks at_call.
+  int meets(const char* call, int fd = -1);
   int which(int count) { return count < 2 ? 0 : decider->which(count); }
   Thread& start(std::string name, std::function<void()> body, Thread::Kind kind);
   void wake(const void* object, bool all);
