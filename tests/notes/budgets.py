@@ -22,7 +22,7 @@ AT_MOST = {
     "the longest function of the stages and common/": 25,
     "the longest file of the stages and common/, http.* aside": 120,
     "the stages and common/": 1200,
-    "tests/explore/, C++, every line": 6600,
+    "tests/explore/, C++, every line": 6700,
     "the rest of tests/, C++, every line": 8500,
     "tests/, Python, every line": 4000,
 }

@@ -1,0 +1,277 @@
+#include "simulated.hpp"
+
+#include "tests/explore/search.hpp"
+#include "tests/explore/server.hpp"
+#include "tests/explore/story.hpp"
+#include "tests/harness/cli.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <initializer_list>
+#include <map>
+#include <set>
+
+namespace failures {
+namespace {
+
+using explore::Client;
+using explore::kernel;
+using explore::ServerScenario;
+using explore::Thread;
+using explore::Time;
+using explore::world;
+
+constexpr Time ms = 1'000'000;
+// Too short for what is being served: then the server gives up, and its exit status must be 1.
+constexpr std::chrono::milliseconds short_grace{100};
+constexpr Time last_moment = 1'000 * ms;  // for main, where nobody is being served any more
+
+// `stop` ms after the start; 0: at every position.
+ServerScenario make(const char* name, bool with_silent, Time stop,
+                    std::chrono::milliseconds grace_period = grace) {
+  std::vector<Client> clients{
+      {Client::plain},
+      {Client::slow},
+      {Client::rude, "/sleep"},
+      {Client::half_closed, "/sleep"},
+      {Client::plain, "/sleep", 100 * ms},
+      {Client::plain, "/", 140 * ms},
+  };
+  if (with_silent) clients.push_back({Client::silent});
+  const auto text = [](auto number) { return std::to_string(number); };
+  return {name,
+          "",
+          {"--workers", text(workers), "--sleep-ms", text(sleep_time.count()), "--grace-ms",
+           text(grace_period.count())},
+          std::move(clients),
+          {{SIGINT, stop * ms}},
+          {},
+          {.handshake = 20 * ms}};
+}
+
+std::span<const ServerScenario> scenarios(bool quick) {
+  static const std::array all{make("busy", false, 150), make("busy", false, 0),
+                              make("silent", true, 150), make("silent", true, 0),
+                              make("late", false, 150, short_grace)};
+  return quick ? std::span(all).first(1) : all;
+}
+
+std::string name_of(const Thread& thread) {
+  std::string name = thread.name;
+  std::ranges::replace(name, ' ', '-');
+  return name;
+}
+
+// Failures that are nobody's fault, and are over soon: once it serves, a server can wait them out.
+// For accept4(), these are all that do not say that the listener itself is broken.
+bool passes(const Point& point) {
+  const auto is_one_of = [&](std::initializer_list<int> errors) {
+    return std::ranges::find(errors, point.error) != errors.end();
+  };
+  return point.call == "accept4" ? !is_one_of({EBADF, EFAULT, EINVAL, ENOTSOCK})
+                                 : is_one_of({EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM});
+}
+
+// Hears of each call of one run. With a point, makes that one fail.
+class Calls {
+ public:
+  explicit Calls(const Point* point, std::set<Point>* all = nullptr) : point_(point), all_(all) {}
+
+  int operator()(std::string_view call, int fd) {
+    const Thread& self = *world.current;
+    if (call == "pthread_join" && kernel.listens()) drains_before_close = true;
+    // Whom this thread serves: the client of the connection that it has in hand.
+    std::size_t& served = served_[self.id];
+    if (const std::size_t client = kernel.client_at(fd)) served = client;
+    if (failed_in_ == &self && victim == 0) victim = served;
+    const int number = ++counts_[{&self, std::string(call)}];
+    const bool fails = point_ != nullptr && call == point_->call && number == point_->number &&
+                       name_of(self) == point_->thread;
+    if (fails) {
+      met = true;
+      // The main thread of a pool serves nobody: what fails there may not cost a client.
+      if (self.kind == Thread::worker && (!passes(*point_) || call == "malloc")) {
+        failed_in_ = &self;
+        victim = served;
+      }
+      could_go_on = serves_ && passes(*point_);
+    }
+    if (all_ != nullptr) add_points(self, call, number);
+    if (call == "close") served = 0;
+    serves_ = serves_ || call == "accept4";
+    return fails ? point_->error : 0;
+  }
+
+  bool met = false;
+  bool could_go_on = false;
+  bool drains_before_close = false;
+  std::size_t victim = 0;  // the client that was served, or was the next to be
+
+ private:
+  void add_points(const Thread& self, std::string_view call, int number) {
+    const Call* const known = find_call(call);
+    if (known == nullptr) return;
+    for (const int error : known->errors)
+      all_->insert({"", name_of(self), std::string(call), number, error});
+  }
+
+  const Point* point_;
+  std::set<Point>* all_;
+  bool serves_ = false;
+  const Thread* failed_in_ = nullptr;
+  std::map<std::pair<const Thread*, std::string>, int> counts_;
+  std::array<std::size_t, explore::max_threads> served_{};
+};
+
+void judge_clients(Verdict& verdict, const ServerScenario& scenario,
+                   std::span<const explore::Seen> seen, const Calls& calls) {
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    const Client::Kind kind = scenario.clients[i].kind;
+    const bool fine = kind == Client::silent ? !seen[i].reset : seen[i].whole;
+    if (fine || !seen[i].connected || kind == Client::rude) continue;
+    const std::string how =
+        "client " + std::to_string(i + 1) + (seen[i].reset ? " was reset" : " got no whole answer");
+    if (calls.victim == i + 1) {
+      verdict.lost_own = true;
+      continue;
+    }
+    if (kernel.accepted[i + 1]) verdict.broken[answers] = how;
+    if (world.exit_status == 0) verdict.broken[tells_truth] = "exit status 0, and " + how;
+  }
+}
+
+void judge_end(Verdict& verdict, const Point& point, bool gives_up) {
+  const auto printed = [](const char* text) {
+    return kernel.printed.find(text) != std::string::npos;
+  };
+  const int status = world.exit_status;
+  if (kernel.ended_by != 0)
+    verdict.broken[ends_by_itself] = std::string("ended by SIG") + ::sigabbrev_np(kernel.ended_by);
+  else if (status > 1 || (status == 0 && gives_up))
+    verdict.broken[tells_truth] = "exit status " + std::to_string(status);
+  // Where it is the words that fail, there are none.
+  else if (status == 1 && !printed("stage4: ") && !printed("Gave up: ") && point.call != "write")
+    verdict.broken[tells_truth] = "exit status 1, and no word of why";
+  else if (status == 0 && !printed("Shutting down worker 1") && point.call != "write")
+    verdict.broken[tells_truth] = "exit status 0, and no shutdown";
+  // A leak matters to a server that serves. (Giving up closes nothing: the kernel does it.)
+  if (kernel.left_open > 0 && kernel.has_listened() && kernel.ended_by == 0 && !gives_up)
+    verdict.broken[leaks_nothing] = std::to_string(kernel.left_open) + " still open at the end";
+  const Time took = kernel.stopped_at == explore::never ? 0 : kernel.ended_at - kernel.stopped_at;
+  if (took > (gives_up ? short_grace : grace).count() * ms + last_moment)
+    verdict.broken[keeps_grace] = "it ended " + std::to_string(took / ms) + " ms after the stop";
+}
+
+void judge(Verdict& verdict, const ServerScenario& scenario, std::span<const explore::Seen> seen,
+           const Calls& calls, const Point& point) {
+  const explore::Failure& failure = world.failure;
+  if (failure.kind == "not simulated" || failure.kind.starts_with("too "))
+    verdict.not_tried = failure.sentence;
+  else if (failure)
+    verdict.broken[failure.kind == "terminate" ? never_panics : ends_by_itself] =
+        failure.kind + ": " + failure.sentence;
+  if (failure) return;
+  const bool gives_up = point.script == "late";
+  if (!gives_up) judge_clients(verdict, scenario, seen, calls);
+  if (calls.drains_before_close)
+    verdict.broken[closes_first] = "a worker is joined while the listener is open";
+  if (calls.could_go_on && !gives_up && world.exit_status != 0)
+    verdict.broken[goes_on] = "exit status " + std::to_string(world.exit_status);
+  judge_end(verdict, point, gives_up);
+}
+
+std::span<const explore::Seen> play(const explore::Module& module, const ServerScenario& scenario,
+                                    explore::Decider& order, Calls& calls) {
+  explore::usage_of(module);  // a run of its own, in which nothing fails
+  world.at_call = [&calls](const char* call, int fd) { return calls(call, fd); };
+  const auto seen = explore::play_server(module, scenario, order);
+  world.at_call = nullptr;
+  return seen;
+}
+
+// Calls `after` for each run of each scenario of the point's script, until it returns true.
+template <typename After>
+void each_run(const explore::Module& module, const Point& point, bool quick, After after) {
+  bool known = false;
+  for (const ServerScenario& scenario : scenarios(quick)) {
+    if (scenario.name != point.script) continue;
+    known = true;
+    explore::ServerSearch search(0);
+    do {
+      Calls calls(&point);
+      const auto seen = play(module, scenario, search, calls);
+      Verdict verdict;
+      verdict.met = calls.met;
+      judge(verdict, scenario, seen, calls, point);
+      if (after(verdict, scenario, search.order())) return;
+    } while (search.advance());
+  }
+  if (!known) throw Usage("there is no script " + point.script);
+}
+
+}  // namespace
+
+std::vector<Point> simulated_points(const explore::Module& module, bool quick) {
+  std::set<Point> all;
+  each_run(module, {"busy", "", "", 0, 0}, true,
+           [](const Verdict&, const ServerScenario&, const explore::Order&) { return false; });
+  for (const ServerScenario& scenario : scenarios(quick)) {
+    std::set<Point> found;
+    explore::ServerSearch search(0);
+    do {
+      Calls calls(nullptr, &found);
+      play(module, scenario, search, calls);
+    } while (search.advance());
+    for (Point point : found) {
+      point.script = scenario.name;
+      all.insert(point);
+    }
+  }
+  return {all.begin(), all.end()};
+}
+
+Verdict try_simulated(const explore::Module& module, const Point& point, bool quick) {
+  Verdict all;
+  each_run(module, point, quick,
+           [&](const Verdict& one, const ServerScenario&, const explore::Order&) {
+             ++all.runs;
+             all.met = all.met || one.met;
+             all.lost_own = all.lost_own || one.lost_own;
+             if (all.not_tried.empty()) all.not_tried = one.not_tried;
+             for (std::size_t i = 0; i < all.broken.size(); ++i) {
+               if (all.broken[i].empty()) all.broken[i] = one.broken[i];
+             }
+             return false;
+           });
+  return all;
+}
+
+std::string tell_simulated(const explore::Module& module, const Point& point) {
+  const ServerScenario* scenario = nullptr;
+  explore::Order order;
+  bool broken = false;
+  each_run(module, point, false,
+           [&](const Verdict& one, const ServerScenario& in, const explore::Order& by) {
+             if (one.met && scenario == nullptr) {
+               scenario = &in;
+               order = by;
+             }
+             broken = one.is_broken();
+             if (broken) {
+               scenario = &in;
+               order = by;
+             }
+             return broken;
+           });
+  if (scenario == nullptr) return "The server does not come to this call.\n";
+  world.telling = true;
+  explore::Replay again(order);
+  Calls calls(&point);
+  play(module, *scenario, again, calls);
+  world.telling = false;
+  return as_text(explore::tell(module));
+}
+
+}  // namespace failures
