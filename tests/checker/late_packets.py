@@ -33,6 +33,7 @@ SKIPPED = 77
 LISTENING = re.compile(rb"Listening on http://127\.0\.0\.1:(\d+)\n")
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 HALF = len(REQUEST) // 2
+SYN_RECV = "03"  # in /proc/net/tcp: a handshake under way
 
 DELAYS = (0.2, 1, 5, 20, 100)  # ms from the stop to the clients' last packets
 CLIENTS_PER_DELAY = 10
@@ -377,7 +378,7 @@ async def late_syn(wire: Wire, binary: str) -> Judgement:
             newer.append(Client(wire, server.port))
             newer[-1].connect()
         await asyncio.wait([client.has_reply for client in newer], timeout=LAST_CALL / 2)
-        under_way = handshakes_under_way(server.port)
+        under_way = rows(server.port, SYN_RECV)
         inside = let_in(newer)
         for client in [older, *inside]:
             client.finish_handshake(REQUEST)
@@ -400,10 +401,11 @@ async def knock_until_refused(wire: Wire, server: Server) -> "list[Client]":
     return knocks
 
 
-def handshakes_under_way(port: int) -> int:
+def rows(port: int, state: str) -> int:
+    """How many the kernel's table has (proc(5))."""
     with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table][1:]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "03" for row in rows)
+        columns = [line.split() for line in table][1:]
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == state for row in columns)
 
 
 def judge_late_syn(server: Server, older: Client, newer: Sequence[Client], under_way: int, status: int) -> Judgement:
