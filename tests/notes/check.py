@@ -27,7 +27,7 @@ def documents(root: Path, files: list[str]) -> list[Document]:
 def check(root: Path, files: list[str], build: Path) -> list[Fault]:
     """All that can be told without running anything."""
     known = names.known(root, build)
-    found = [] if files else [*completeness.check(root), *check_figure(root)]
+    found = [] if files else [*completeness.check(root), *check_figures(root)]
     for document in documents(root, files):
         found += document.faults
         found += quotations.check(root, document)
@@ -35,15 +35,15 @@ def check(root: Path, files: list[str], build: Path) -> list[Fault]:
     return sorted(found)
 
 
-def check_figure(root: Path) -> Iterator[Fault]:
-    """The figure is that of the table on its page."""
+def check_figures(root: Path) -> Iterator[Fault]:
+    """Each is that of the table on its page."""
     page = root / "notes/measurements.md"
-    drawn = subprocess.run(
-        [sys.executable, root / "tests/measure/growth.py"], input=page.read_text(), capture_output=True, text=True, check=True
-    ).stdout
-    if drawn != (root / "notes/growth.svg").read_text():
-        how = "python3 tests/measure/growth.py <notes/measurements.md >notes/growth.svg"
-        yield Fault(page.relative_to(root), 1, f"growth.svg is not the figure of this table: {how}")
+    for figure, script in {"growth.svg": "growth.py", "last_packet.svg": "last_packet_figure.py"}.items():
+        command = [sys.executable, root / "tests/measure" / script]
+        drawn = subprocess.run(command, input=page.read_text(), capture_output=True, text=True, check=True).stdout
+        if drawn != (root / "notes" / figure).read_text():
+            how = f"python3 tests/measure/{script} <notes/measurements.md >notes/{figure}"
+            yield Fault(page.relative_to(root), 1, f"{figure} is not the figure of this table: {how}")
 
 
 def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:
