@@ -331,10 +331,21 @@ TEST_SUITE("stage3") {
   TEST_CASE("a client that resets ends the process") { check_panic(3); }
 
   TEST_CASE("the log is the chapter's") {
-    Server server(stage_subject(3), {.sleep = 1ms});
+    Subject subject = stage_subject(3);
+    subject.workers = 2;
+    Server server(subject, {.sleep = 1ms});
     CHECK(ask(server.port(), "/sleep").is_ok());
     CHECK(server.wait_for_out(" got a job; executing.\n"));
+    CHECK(thread_count(server.pid()) == 3);  // it has as many workers as it was told
   }
+
+#if !defined(UNDER_TSAN) && !defined(UNDER_ASAN)
+  TEST_CASE("a first worker that cannot be started is named") {
+    const std::string limits = "ulimit -s 1000000 && ulimit -v 500000 && exec \"$@\"";  // in KiB
+    Process process({"sh", "-c", limits, "sh", binary(3), "--port", "0"});
+    check_fails(3, process, "cannot start worker 0: Resource temporarily unavailable");
+  }
+#endif
 }
 
 TEST_SUITE("stage4") {
@@ -632,7 +643,9 @@ TEST_SUITE("stage4") {
     REQUIRE(server.wait_for_out("got a job"));
     server.send(SIGTERM);
     REQUIRE(eventually([&] { return !is_listening(server.port()); }));
-    CHECK(client.read().is_ok());
+    const Answer answer = client.read();
+    CHECK(answer.is_ok());
+    CHECK(answer.body().size() == 10'000'000);
     CHECK(run(server).with(0));
   }
 

@@ -56,6 +56,12 @@ TEST_SUITE("channel") {
     CHECK(seconds(20s) < 10);
     slow.join();
     CHECK(seconds(20s) < 10);
+
+    // If it is not said how long: a millisecond.
+    for (int i = 0; i < 3; ++i) sender.send(i);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 10; ++i) sender.wait_if_more_than(2);
+    CHECK(std::chrono::steady_clock::now() - begin < 500ms);
   }
 
   TEST_CASE("a job holds what can only be moved, and is moved itself") {

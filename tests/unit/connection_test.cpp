@@ -2,6 +2,13 @@
 #include "tests/harness/client.hpp"
 #include "tests/harness/doctest.hpp"
 
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -78,6 +85,57 @@ TEST_SUITE("connection") {
       return false;
     });
     CHECK(waits == 0);
+    const Answer answer = pair.client.read();
+    CHECK(answer.is_ok());
+    CHECK(answer.bytes.find("\r\nContent-Type: text/html; charset=utf-8\r\n") != std::string::npos);
+  }
+
+  TEST_CASE("a client that sends more than a request may go on: it is lingered for") {
+    Pair pair;
+    pair.client.send(request("/") + "x");
+    TcpStream stream = pair.accept();
+    wait_readable(stream.fd(), Clock::now() + 10s);
+    int waits = 0;
+    handle_connection(std::move(stream), site, [&](int, Clock::time_point) { return ++waits > 9; });
+    CHECK(waits == 1);
     CHECK(pair.client.read().is_ok());
+  }
+
+  TEST_CASE("a page that turns out to be a folder is an error, and no endless read") {
+    char folder[] = "/tmp/pages-XXXXXX";
+    REQUIRE(::mkdtemp(folder) != nullptr);
+    const std::string page = std::string(folder) + "/hello.html";
+    REQUIRE(::mkdir(page.c_str(), 0700) == 0);
+    CHECK_THROWS_WITH(load_site(folder, 0ms), ("cannot read " + page + ": Is a directory").c_str());
+    ::rmdir(page.c_str());
+    ::rmdir(folder);
+  }
+
+  TEST_CASE("what is wrong with a request is said in the body, too") {
+    Pair pair;
+    pair.client.send("x\r\n\r\n");
+    pair.client.half_close();
+    handle_connection(pair.accept(), site);
+    const Answer answer = pair.client.read();
+    CHECK(answer.status() == 400);
+    CHECK(answer.body() == "400 BAD REQUEST\n");
+  }
+
+  TEST_CASE("a flood after the deadline is read for a while, and not to its end") {
+    constexpr std::size_t endless = 64 << 20;
+    Pair pair;
+    pair.client.send("x\r\n\r\n");
+    std::atomic<std::size_t> sent = 0;
+    std::thread flood([&] {
+      const std::string block(1 << 18, 'x');
+      while (sent < endless && pair.client.send(block)) sent += block.size();
+    });
+    // The time is up once the flood has begun.
+    handle_connection(pair.accept(), site, [&](int, Clock::time_point) {
+      while (sent == 0) std::this_thread::yield();
+      return false;
+    });
+    flood.join();
+    CHECK(sent < endless);
   }
 }

@@ -2,7 +2,10 @@
 
 #include "tests/harness/doctest.hpp"
 
+#include <cstdlib>
+#include <ctime>
 #include <random>
+#include <thread>
 #include <vector>
 
 namespace {
@@ -70,15 +73,18 @@ TEST_SUITE("http") {
                              {"GET / HTTP/a.b", 400},
                              {"GET / http/1.1", 400},
                              {"GET / HTTP 1.1", 400},
+                             {"GET / HTTP/1_1", 400},
                              {"GET / HTP/1.1", 400},
                          });
     CHECK(status_of("PRI * HTTP/2.0\r\n\r\n") == 505);
+    CHECK(status_of("GET / HTTP/1.2\r\n\r\n") == 400);  // it has to name a host, as 1.1 does
   }
 
   TEST_CASE("the target, §3.2") {
     check_all(with_line, {
                              {"GET /a%20b?c=/?d HTTP/1.1", 200},
                              {"GET //a://b HTTP/1.1", 200},
+                             {"GET /@:a HTTP/1.1", 200},
                              {"GET http://a HTTP/1.1", 200},
                              {"GET http://a?b HTTP/1.1", 200},
                              {"GET HTTP://a:80/b HTTP/1.1", 200},
@@ -93,6 +99,8 @@ TEST_SUITE("http") {
                              {"GET /% HTTP/1.1", 400},
                              {"GET /%2 HTTP/1.1", 400},
                              {"GET /%zz HTTP/1.1", 400},
+                             {"GET /%2z HTTP/1.1", 400},
+                             {"GET 1://a HTTP/1.1", 400},
                              {"GET /\"a\" HTTP/1.1", 400},
                              {"GET /\x01 HTTP/1.1", 400},
                              {"GET /\xff HTTP/1.1", 400},
@@ -250,5 +258,17 @@ TEST_SUITE("http") {
     const std::string to_head = make_response(status::ok, "text/plain", "Oops", false);
     CHECK(to_head.find("\r\nContent-Length: 4\r\n") != std::string::npos);
     CHECK(to_head.ends_with("\r\n\r\n"));
+  }
+
+  TEST_CASE("the date is Greenwich's, wherever the server stands") {
+    ::setenv("TZ", "XYZ3", 1);
+    ::tzset();
+    std::string response;  // by a new thread: the old one keeps its date for a second
+    std::thread([&] { response = make_response(status::ok, "text/plain", "", true); }).join();
+    ::unsetenv("TZ");
+    ::tzset();
+    const int hour = std::stoi(response.substr(response.find(" GMT") - 8, 2));
+    const std::time_t now = std::time(nullptr);
+    CHECK((hour == now / 3600 % 24 || hour == (now - 60) / 3600 % 24));
   }
 }

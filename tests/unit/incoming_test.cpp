@@ -5,10 +5,21 @@
 #include "tests/harness/doctest.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 #include <iterator>
+#include <new>
 #include <optional>
 #include <ranges>
+#include <string>
+#include <system_error>
+#include <thread>
 #include <vector>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static_assert(std::input_iterator<Incoming::iterator>);
 static_assert(std::ranges::input_range<Incoming>);
@@ -121,11 +132,47 @@ TEST_SUITE("incoming") {
     TcpListener busy = TcpListener::bind(0);
     const Client client(busy.port());
     const auto later = [] { return Clock::now() + std::chrono::seconds(20); };
+    CHECK_FALSE(wait_ready(quiet.fd(), POLLIN, Clock::now() - std::chrono::seconds(1)));
     CHECK_FALSE(wait_readable(quiet.fd(), Clock::now()));
     CHECK_FALSE(wait_readable(quiet.fd(), Clock::now() + std::chrono::milliseconds(20)));
     CHECK_FALSE(wait_readable_unless(quiet.fd(), later(), busy.fd()));
     CHECK(wait_readable(busy.fd(), later()));
     CHECK(wait_readable_unless(busy.fd(), Clock::time_point::max(), quiet.fd()));
+  }
+
+  TEST_CASE("with no descriptor left, accepting is an error, unless it is patient") {
+    TcpListener listener = TcpListener::bind(0);
+    const Client client(listener.port());
+    REQUIRE(wait_readable(listener.fd(), Clock::now() + std::chrono::seconds(10)));
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{0, before.rlim_max};
+    ::setrlimit(RLIMIT_NOFILE, &none);
+    std::string reason;
+    bool accepted = true;
+    try {
+      accepted = listener.try_accept(/*patiently=*/true).has_value();
+      listener.try_accept();
+    } catch (const std::system_error& error) {
+      reason = error.what();
+    }
+    ::setrlimit(RLIMIT_NOFILE, &before);
+    CHECK_FALSE(accepted);
+    CHECK(reason == "cannot accept: Too many open files");
+    CHECK(listener.try_accept());
+  }
+
+  TEST_CASE("a shortage of memory is waited out, any other error is not") {
+    for (const int error : {ENOMEM, ENOBUFS, ECONNRESET}) {
+      CAPTURE(error);
+      const auto begin = Clock::now();
+      errno = 0;
+      const bool is_short = pause_if_short(error);
+      const int left = errno;
+      CHECK(left == error);
+      CHECK(is_short == (error != ECONNRESET));
+      CHECK((Clock::now() - begin > std::chrono::milliseconds(9)) == is_short);
+    }
   }
 
   TEST_CASE("stage 4 may rest when nobody is there, and not after the stop") {
@@ -154,5 +201,45 @@ TEST_SUITE("incoming") {
     const Client another(busy.port());
     REQUIRE(wait_readable(busy.fd(), Clock::now() + std::chrono::seconds(10)));
     CHECK_FALSE(over.admit().start()(busy.fd(), Clock::time_point::max()));
+
+    // A deadline that is nearer than the last call stays nearer.
+    const auto begin = Clock::now();
+    CHECK_FALSE(grace.admit().start()(listener.fd(), begin + std::chrono::milliseconds(5)));
+    CHECK(Clock::now() - begin < std::chrono::milliseconds(500));
+
+    // The handler leaves errno alone, even where nobody has room for its byte any more.
+    const std::string pipe = "/proc/self/fd/" + std::to_string(stop_signal::fd());
+    const FileDescriptor filling(::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    while (::write(filling.get(), pipe.data(), 1) == 1) {
+    }
+    errno = 0;
+    std::raise(SIGTERM);
+    const int left = errno;
+    CHECK(left == 0);
+  }
+
+  TEST_CASE("an acceptor waits for memory, alone and while it lives; then the port is closed") {
+    stop_signal::install();
+    GracePeriod grace(std::chrono::seconds(10));
+    TcpListener listener = TcpListener::bind(0);
+    const std::uint16_t port = listener.port();
+    {
+      const Acceptor acceptor(listener, grace, [] {});
+      const std::new_handler handler = std::get_new_handler();
+      REQUIRE((handler != nullptr));
+      handler();  // returns
+      bool fails = false;
+      std::thread another([&] {
+        try {
+          handler();
+        } catch (const std::bad_alloc&) {
+          fails = true;
+        }
+      });
+      another.join();
+      CHECK(fails);
+    }
+    CHECK((std::get_new_handler() == nullptr));
+    CHECK_FALSE(Client::connect(port));
   }
 }

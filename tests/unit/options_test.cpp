@@ -33,6 +33,7 @@ TEST_SUITE("options") {
     CHECK(options.take == 1);
     CHECK(options.grace == std::chrono::milliseconds(0));
     CHECK(parse({"--help"}).help);
+    CHECK(parse({"--html="}).html == ".");  // and not the root folder
   }
 
   TEST_CASE("a mistake is named") {

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <fstream>
 #include <latch>
 #include <memory>
@@ -33,7 +34,7 @@ std::string stderr_of(Action action) {
   ::dup2(buffer.get(), STDERR_FILENO);
   action();
   ::dup2(usual.get(), STDERR_FILENO);
-  std::string text(1000, '\0');
+  std::string text(5000, '\0');
   text.resize(static_cast<std::size_t>(
       std::max(::pread(buffer.get(), text.data(), text.size(), 0), ssize_t{0})));
   return text;
@@ -112,6 +113,15 @@ TEST_SUITE("thread_pool") {
       pool.execute([] { throw 7; });
     });
     CHECK(said == "Worker 0's job failed: on purpose\nWorker 0's job failed.\n");
+  }
+
+  TEST_CASE("a line that is too long for one write to a pipe is cut") {
+    const std::string said = stderr_of([] {
+      ThreadPool pool(1);
+      pool.execute([] { throw std::runtime_error(std::string(PIPE_BUF, 'x')); });
+    });
+    CHECK(said.size() == PIPE_BUF);
+    CHECK(said.ends_with("xx\n"));
   }
 
   TEST_CASE("a closure is destroyed when its job is done, not when the pool is") {
