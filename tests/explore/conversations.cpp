@@ -809,7 +809,7 @@ int main(int argc, char** argv) {
   world.find_races = false;
   std::set<std::string> untold = rules_of(argc > 1 ? argv[1] : SOURCE "/tests/explore/kernel.cpp");
   int failed = untold.empty() ? 1 : 0;
-  const std::vector<Results> real = on_the_real_one(20);
+  const std::vector<Results> real = on_the_real_one(12);
   std::size_t number = 0;
   for (const Conversation& conversation : conversations) {
     const std::string rules = conversation.rules;

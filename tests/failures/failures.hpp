@@ -78,7 +78,7 @@ struct Result {
 struct Call {
   std::string_view name;
   std::string_view systems;  // the system calls that it makes
-  int usual;                 // the one error that is tried in the real kernel
+  int usual;                 // the one error that is tried in the real kernel, or in a hurry
   std::vector<int> errors;
 };
 std::span<const Call> manual();

@@ -77,7 +77,8 @@ bool passes(const Point& point) {
 // Hears of each call of one run. With a point, makes that one fail.
 class Calls {
  public:
-  explicit Calls(const Point* point, std::set<Point>* all = nullptr) : point_(point), all_(all) {}
+  explicit Calls(const Point* point, std::set<Point>* all = nullptr, bool usual_only = false)
+      : point_(point), all_(all), usual_only_(usual_only) {}
 
   int operator()(std::string_view call, int fd) {
     const Thread& self = *world.current;
@@ -113,12 +114,15 @@ class Calls {
   void add_points(const Thread& self, std::string_view call, int number) {
     const Call* const known = find_call(call);
     if (known == nullptr) return;
-    for (const int error : known->errors)
-      all_->insert({"", name_of(self), std::string(call), number, error});
+    for (const int error : known->errors) {
+      if (!usual_only_ || error == known->usual)
+        all_->insert({"", name_of(self), std::string(call), number, error});
+    }
   }
 
   const Point* point_;
   std::set<Point>* all_;
+  bool usual_only_;
   bool serves_ = false;
   const Thread* failed_in_ = nullptr;
   std::map<std::pair<const Thread*, std::string>, int> counts_;
@@ -221,7 +225,7 @@ std::vector<Point> simulated_points(const explore::Module& module, bool quick) {
     std::set<Point> found;
     explore::ServerSearch search(0);
     do {
-      Calls calls(nullptr, &found);
+      Calls calls(nullptr, &found, quick);
       play(module, scenario, search, calls);
     } while (search.advance());
     for (Point point : found) {
