@@ -56,6 +56,7 @@ WATCH = 0.0003  # seconds: so long before a packet is due we do not sleep any mo
 FAULT = "FAULT: "
 SILENCE = 3.0  # seconds without an answer
 CONTROLS = 4  # of each kind
+COMPILING = 180.0  # seconds at most, for one of the servers
 TRIES = 10  # a stop is repeated until it is fair
 
 # Stage 4, but it closes after a time that is given: what it is told by WAIT_US, instead of looking who is still there.
@@ -312,7 +313,11 @@ def ms(moment: Optional[float]) -> str:
 
 
 def compiled(command: "list[str]", **environment: str) -> None:
-    result = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    everything = {**os.environ, **environment}
+    try:
+        result = subprocess.run(command, cwd=ROOT, env=everything, capture_output=True, text=True, timeout=COMPILING)
+    except subprocess.TimeoutExpired as error:
+        raise Fault(f"{command[0]} has not ended after {COMPILING:.0f} s") from error
     if result.returncode != 0:
         raise Fault(f"{command[0]} ended with status {result.returncode}: {result.stderr.strip()}")
 
