@@ -50,7 +50,8 @@ bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt)
     if (count == -1 && errno != EINTR) break;
     if (Clock::now() >= deadline) return false;
   }
-  std::this_thread::sleep_for(std::chrono::milliseconds(10));  // or who tries again would spin
+  std::this_thread::sleep_for(
+      std::chrono::milliseconds(10));  // or a caller that tries again would spin
   return true;
 }
 

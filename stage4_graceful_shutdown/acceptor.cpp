@@ -138,9 +138,9 @@ void Acceptor::refuse_new_connections() {
   accept_until_ = std::min(accept_until_, Clock::now() + 2s);
 }
 
-// What cannot be read now may be readable at the next look. Without a table, nobody can tell: then
-// there may be one until the last call, unless new ones keep coming, who could be waited for
-// without end.
+// What cannot be read now may be readable at the next look. Without a table nobody can tell, so
+// there may be one until the last call. But where new connections keep coming, it cannot wait for
+// the last of them.
 bool Acceptor::is_handshake_under_way() const {
   if (table_.get() == -1) return sealed_;
   std::array<char, std::size_t{54} * 150> rows;  // each has 150 bytes, so these are whole ones

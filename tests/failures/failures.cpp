@@ -144,7 +144,7 @@ class Simulation {
         const std::string line = as_line({point, try_simulated(module, point, quick)});
         std::fwrite(line.data(), 1, line.size(), file_.get());
       }
-      return std::fflush(file_.get()) == 0 ? 0 : 2;
+      return std::fflush(file_.get()) == 0 && std::ferror(file_.get()) == 0 ? 0 : 2;
     }));
   }
   Simulation(const Simulation&) = delete;

@@ -176,13 +176,15 @@ void judge(Verdict& verdict, const ServerScenario& scenario, std::span<const exp
   else if (failure)
     verdict.broken[failure.kind == "terminate" ? never_panics : ends_by_itself] =
         failure.kind + ": " + failure.sentence;
-  if (failure) return;
   const bool gives_up = point.script == "late";
+  // A server that the stop's own signal has ended was not ended by the failure.
+  if (calls.could_go_on && !gives_up && kernel.ended_by == 0 && (failure || world.exit_status != 0))
+    verdict.broken[goes_on] =
+        failure ? failure.kind : "exit status " + std::to_string(world.exit_status);
+  if (failure) return;
   if (!gives_up) judge_clients(verdict, scenario, seen, calls);
   if (calls.drains_before_close)
     verdict.broken[closes_first] = "a worker is joined while the listener is open";
-  if (calls.could_go_on && !gives_up && world.exit_status != 0)
-    verdict.broken[goes_on] = "exit status " + std::to_string(world.exit_status);
   judge_end(verdict, point, gives_up);
 }
 
