@@ -61,7 +61,7 @@ constexpr std::string_view usage =
     "held.\n"
     "  --stage N   this one, and not all four\n"
     "  --list      tells of each violation, also where stages 1 to 3 break something on purpose\n"
-    "  --quick     stage 4 in the simulated kernel, one error of each call: half a second\n"
+    "  --quick     stage 4 in the simulated kernel, two errors of each call: half a second\n"
     "  POINT       one again, step by step: busy:main:accept4:3:ENOMEM\n"
     "Exit status: 0 if stage 4 keeps everything, 1 if not, 2 if something could not be tried.\n";
 

@@ -115,7 +115,7 @@ class Calls {
     const Call* const known = find_call(call);
     if (known == nullptr) return;
     for (const int error : known->errors) {
-      if (!usual_only_ || error == known->usual)
+      if (!usual_only_ || error == known->usual || error == ENOMEM)
         all_->insert({"", name_of(self), std::string(call), number, error});
     }
   }

@@ -7,7 +7,8 @@
 // the clients, and again at every position.
 namespace failures {
 
-// If it is to be quick, only the former, of one script, and one error of each call.
+// If it is to be quick, only the former, of one script, and of each call the usual error and
+// ENOMEM.
 std::vector<Point> simulated_points(const explore::Module& module, bool quick);
 Verdict try_simulated(const explore::Module& module, const Point& point, bool quick);
 // The first run that breaks something, or that meets the failure, step by step.
