@@ -57,7 +57,7 @@ FAULT = "FAULT: "
 SILENCE = 3.0  # seconds without an answer
 CONTROLS = 4  # of each kind
 COMPILING = 180.0  # seconds at most, for one of the servers
-TRIES = 10  # a stop is repeated until it is fair
+TRIES = 50  # a stop is repeated until it is fair, whatever became of its clients
 
 # Stage 4, but it closes after a time that is given: what it is told by WAIT_US, instead of looking who is still there.
 WINDOW = """  if (wait_readable(listener_.fd(), Clock::now() + handshake_pause)) return true;
