@@ -55,24 +55,29 @@ Point parse_point(const std::string& text) {
 namespace {
 
 constexpr std::string_view usage =
-    "usage: failures [--stage N] [--list | --quick | POINT]\n"
+    "usage: failures [--stage N | --module FILE] [--list | --quick | POINT]\n"
     "\n"
     "Makes each call of a stage fail, once with each error of its manual, and tells what then "
     "held.\n"
-    "  --stage N   this one, and not all four\n"
-    "  --list      tells of each violation, also where stages 1 to 3 break something on purpose\n"
-    "  --quick     stage 4 in the simulated kernel, two errors of each call: half a second\n"
-    "  POINT       one again, step by step: busy:main:accept4:3:ENOMEM\n"
+    "  --stage N      this one, and not all four\n"
+    "  --module FILE  stage 4 from this library, in the simulated kernel only\n"
+    "  --list         tells of each violation, also where stages 1 to 3 break something on "
+    "purpose\n"
+    "  --quick        stage 4 in the simulated kernel, two errors of each call: half a second\n"
+    "  POINT          one again, step by step: busy:main:accept4:3:ENOMEM\n"
     "Exit status: 0 if stage 4 keeps everything, 1 if not, 2 if something could not be tried.\n";
 
 constexpr std::size_t at_a_time = 12;  // servers that mostly wait
 
 struct Options {
   std::vector<int> stages{1, 2, 3, 4};
+  std::string module;  // instead of the one in the build folder
   bool list = false;
   bool quick = false;
   bool help = false;
   std::string point;
+
+  bool goes_to_the_real_kernel() const { return !quick && module.empty(); }
 };
 
 Options parse(int argc, char** argv) {
@@ -81,6 +86,9 @@ Options parse(int argc, char** argv) {
     const std::string word = arguments.word();
     if (word == "--stage") {
       options.stages = {arguments.number(1, 4)};
+    } else if (word == "--module") {
+      options.module = arguments.value();
+      options.stages = {4};
     } else if (word == "--list") {
       options.list = true;
     } else if (word == "--quick") {
@@ -98,7 +106,10 @@ Options parse(int argc, char** argv) {
 }
 
 std::string library_of(int stage) { return "tests/stage" + std::to_string(stage) + "_server.so"; }
-std::string module_of(int stage) { return BUILD "/" + library_of(stage); }
+
+std::string module_of(const Options& options, int stage) {
+  return options.module.empty() ? BUILD "/" + library_of(stage) : options.module;
+}
 
 // --- the simulated kernel ------------------------------------------------------------------------
 // In a process of its own: explore is one thread, with a timer that interrupts its system calls.
@@ -132,14 +143,14 @@ Result parse_line(const std::string& line) {
 
 class Simulation {
  public:
-  Simulation(int stage, bool quick) : file_(std::tmpfile(), std::fclose) {
+  Simulation(const std::string& file, bool quick) : file_(std::tmpfile(), std::fclose) {
     if (!file_) throw std::system_error(errno, std::generic_category(), "cannot make a file");
     pid_ = ::fork();
     if (pid_ == -1) throw std::system_error(errno, std::generic_category(), "cannot fork");
     if (pid_ != 0) return;
     ::_exit(run_tool("failures", "", [&] {
       explore::watch_for_faults();
-      const explore::Module module(module_of(stage));
+      const explore::Module module(file);
       for (const Point& point : simulated_points(module, quick)) {
         const std::string line = as_line({point, try_simulated(module, point, quick)});
         std::fwrite(line.data(), 1, line.size(), file_.get());
@@ -199,11 +210,11 @@ std::vector<Result> try_all_real(int stage) {
 std::vector<Stage> try_all(const Options& options) {
   std::vector<std::unique_ptr<Simulation>> simulations;
   for (const int number : options.stages)
-    simulations.push_back(std::make_unique<Simulation>(number, options.quick));
+    simulations.push_back(std::make_unique<Simulation>(module_of(options, number), options.quick));
   std::vector<Stage> stages;
   for (const int number : options.stages) {
     stages.push_back({number, {}, {}});
-    if (!options.quick) stages.back().real = try_all_real(number);
+    if (options.goes_to_the_real_kernel()) stages.back().real = try_all_real(number);
   }
   for (std::size_t i = 0; i < stages.size(); ++i) stages[i].simulated = simulations[i]->results();
   return stages;
@@ -255,14 +266,16 @@ void print_table(const std::vector<Stage>& stages) {
 }
 
 // Of stages 1 to 3 one violation of each kind, unless all are asked for: they are on purpose.
-void print_violations(const std::vector<Stage>& stages, bool all) {
+void print_violations(const std::vector<Stage>& stages, const Options& options) {
   std::map<std::pair<int, std::size_t>, int> told;
   const auto print = [&](int stage, const Result& result) {
     for (std::size_t i = 0; i < invariants.size(); ++i) {
       const std::string& how = result.verdict.broken[i];
-      if (how.empty() || (told[{stage, i}]++ > 0 && stage < 4 && !all)) continue;
-      std::printf("\nstage %d: %s\n  build/tests/failures --stage %d %s\n", stage, how.c_str(),
-                  stage, to_text(result.point).c_str());
+      if (how.empty() || (told[{stage, i}]++ > 0 && stage < 4 && !options.list)) continue;
+      const std::string which = options.module.empty() ? "--stage " + std::to_string(stage)
+                                                       : "--module " + options.module;
+      std::printf("\nstage %d: %s\n  build/tests/failures %s %s\n", stage, how.c_str(),
+                  which.c_str(), to_text(result.point).c_str());
     }
   };
   for (const Stage& stage : stages) {
@@ -297,7 +310,7 @@ bool compare_with_strace() {
 int try_and_tell(const Options& options) {
   const std::vector<Stage> stages = try_all(options);
   print_table(stages);
-  print_violations(stages, options.list);
+  print_violations(stages, options);
   long not_tried = 0;
   long broken = 0;
   for (const Stage& stage : stages) {
@@ -305,7 +318,7 @@ int try_and_tell(const Options& options) {
     if (stage.number == 4) broken += count_if(stage, is_broken);
     if (stage.simulated.empty()) throw std::runtime_error("there was nothing to try");
   }
-  const bool compared = options.quick || compare_with_strace();
+  const bool compared = !options.goes_to_the_real_kernel() || compare_with_strace();
   if (broken > 0) return 1;
   return not_tried > 0 || !compared ? 2 : 0;
 }
@@ -319,7 +332,7 @@ int tell_one(const Options& options) {
     verdict = try_real(stage, point);
   } else {
     explore::watch_for_faults();
-    const explore::Module module(module_of(stage));
+    const explore::Module module(module_of(options, stage));
     verdict = try_simulated(module, point, false);
     std::puts(tell_simulated(module, point).c_str());
   }
@@ -342,9 +355,10 @@ int run(int argc, char** argv) {
     return 0;
   }
   for (const int stage : options.stages) {
-    if (!std::filesystem::exists(module_of(stage)))
-      throw std::runtime_error("there is no " + module_of(stage) + ": ninja -C build explored");
-    explore::expect_up_to_date(library_of(stage));
+    const std::string file = module_of(options, stage);
+    if (!std::filesystem::exists(file))
+      throw std::runtime_error("there is no " + file + ": ninja -C build explored");
+    if (options.module.empty()) explore::expect_up_to_date(library_of(stage));
   }
   return options.point.empty() ? try_and_tell(options) : tell_one(options);
 }
