@@ -18,7 +18,6 @@ using namespace std::string_literals;
 
 constexpr Time ms = 1'000'000;
 constexpr Time s = 1'000 * ms;
-constexpr Time start_time = Time{1'000'000} * ms;  // not 0, which a program may take for "never"
 constexpr std::uint16_t port = 7878;
 
 const std::vector<std::string> one_worker{"--workers", "1"};

@@ -14,6 +14,7 @@
 // have come of it at the end.
 namespace explore {
 
+constexpr Time start_time = 1'000'000'000'000;  // not 0, which a program may take for "never"
 struct Client {
   enum Kind { plain, half_closed, slow, trickling, talkative, silent, rude, refused } kind = plain;
   const char* target = "/";

@@ -8,9 +8,11 @@
 #include "tests/explore/faults.hpp"
 #include "tests/harness/cli.hpp"
 #include "tests/harness/parallel.hpp"
+#include "tests/harness/server.hpp"
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -31,7 +33,8 @@ namespace failures {
 
 std::string to_text(const Point& point) {
   return point.script + ':' + point.thread + ':' + point.call + ':' + std::to_string(point.number) +
-         ':' + ::strerrorname_np(point.error);
+         (point.times > 1 ? 'x' + std::to_string(point.times) : "") + ':' +
+         ::strerrorname_np(point.error);
 }
 
 Point parse_point(const std::string& text) {
@@ -39,15 +42,19 @@ Point parse_point(const std::string& text) {
   Point point;
   std::string number;
   std::string error;
-  for (std::string* word : {&point.script, &point.thread, &point.call, &number, &error})
+  for (std::string* word : {&point.script, &point.thread, &point.call, &number})
     std::getline(words, *word, ':');
+  std::getline(words, error);
   const Call* const call = find_call(point.call);
   if (call == nullptr) throw Usage("'" + text + "' names no call that a stage makes");
-  point.number = parse_number("the number of the call", number, 1, 1'000'000);
+  const std::size_t x = std::min(number.find('x'), number.size());
+  point.number = parse_number("the number of the call", number.substr(0, x), 1, 1'000'000);
+  if (x < number.size())
+    point.times = parse_number("how often it fails", number.substr(x + 1), 1, 1'000'000);
   const auto named = [&](int known) { return error == ::strerrorname_np(known); };
   const auto found = std::ranges::find_if(call->errors, named);
   if (found == call->errors.end())
-    throw Usage("the manual of " + point.call + "() does not list '" + error + "'");
+    throw Usage("no manual of " + point.call + "() lists '" + error + "'");
   point.error = *found;
   return point;
 }
@@ -77,7 +84,9 @@ struct Options {
   bool help = false;
   std::string point;
 
-  bool goes_to_the_real_kernel() const { return !quick && module.empty(); }
+  bool goes_to_the_real_kernel() const {
+    return !quick && module.empty() && (point.empty() || point.find(":real:") != point.npos);
+  }
 };
 
 Options parse(int argc, char** argv) {
@@ -93,16 +102,24 @@ Options parse(int argc, char** argv) {
       options.list = true;
     } else if (word == "--quick") {
       options.quick = true;
-      options.stages = {4};
     } else if (word == "--help") {
       options.help = true;
-    } else if (word.starts_with("-") || !options.point.empty()) {
-      throw Usage("there is no " + word);
+    } else if (word.starts_with("-") || word.empty() || !options.point.empty()) {
+      throw Usage("there is no '" + word + "'");
     } else {
       options.point = word;
     }
   }
+  if (options.list + options.quick + !options.point.empty() > 1)
+    throw Usage("--list, --quick and POINT are three things");
+  if (options.quick && options.stages.size() > 1) options.stages = {4};
+  if (options.quick && options.stages != std::vector{4}) throw Usage("--quick is of stage 4");
   return options;
+}
+
+std::string program_of(int stage) {
+  const std::filesystem::path program = stage_subject(stage).command.at(0);
+  return std::filesystem::relative(program, BUILD).string();
 }
 
 std::string library_of(int stage) { return "tests/stage" + std::to_string(stage) + "_server.so"; }
@@ -160,7 +177,9 @@ class Simulation {
   }
   Simulation(const Simulation&) = delete;
   ~Simulation() {
-    if (pid_ > 0) ::waitpid(pid_, nullptr, 0);
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
   }
 
   std::vector<Result> results() {
@@ -241,7 +260,7 @@ void print_table(const std::vector<Stage>& stages) {
   std::puts("");
   print_row("points in the simulated kernel", stages,
             [](const Stage& s) { return s.simulated.size(); });
-  print_row("  runs of them, with the stop at every position", stages, [](const Stage& s) {
+  print_row("  runs of them", stages, [](const Stage& s) {
     long runs = 0;
     for (const Result& result : s.simulated) runs += result.verdict.runs;
     return runs;
@@ -316,9 +335,11 @@ int try_and_tell(const Options& options) {
   for (const Stage& stage : stages) {
     not_tried += count_if(stage, [](const Result& r) { return !r.verdict.not_tried.empty(); });
     if (stage.number == 4) broken += count_if(stage, is_broken);
-    if (stage.simulated.empty()) throw std::runtime_error("there was nothing to try");
+    if (stage.simulated.empty() || (stage.real.empty() && options.goes_to_the_real_kernel()))
+      throw std::runtime_error("there was nothing to try");
   }
-  const bool compared = !options.goes_to_the_real_kernel() || compare_with_strace();
+  const bool compared =
+      !options.goes_to_the_real_kernel() || stages.back().number != 4 || compare_with_strace();
   if (broken > 0) return 1;
   return not_tried > 0 || !compared ? 2 : 0;
 }
@@ -337,7 +358,7 @@ int tell_one(const Options& options) {
     std::puts(tell_simulated(module, point).c_str());
   }
   if (!verdict.not_tried.empty()) throw std::runtime_error(verdict.not_tried);
-  if (!verdict.met) std::puts("The server did not come to this call.");
+  if (!verdict.met) throw std::runtime_error("the server did not come to this call");
   if (verdict.lost_own) std::puts("It cost the client that was being served.");
   for (std::size_t i = 0; i < invariants.size(); ++i) {
     if (verdict.broken[i].empty()) continue;
@@ -359,6 +380,9 @@ int run(int argc, char** argv) {
     if (!std::filesystem::exists(file))
       throw std::runtime_error("there is no " + file + ": ninja -C build explored");
     if (options.module.empty()) explore::expect_up_to_date(library_of(stage));
+    if (!options.goes_to_the_real_kernel()) continue;
+    for (const std::string& built : {std::string("tests/failing.so"), program_of(stage)})
+      explore::expect_up_to_date(built);
   }
   return options.point.empty() ? try_and_tell(options) : tell_one(options);
 }

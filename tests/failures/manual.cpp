@@ -1,7 +1,9 @@
 #include "failures.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <initializer_list>
 
 namespace failures {
 
@@ -18,16 +20,26 @@ std::span<const Call> manual() {
        EACCES,
        {EACCES, EBADF, EFAULT, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR, EPERM,
         EROFS, ETXTBSY}},
-      {"bind",
-       "bind",
-       EADDRINUSE,
-       {EACCES, EADDRINUSE, EADDRNOTAVAIL, EBADF, EFAULT, EINVAL, ELOOP, ENAMETOOLONG, ENOBUFS,
-        ENOENT, ENOMEM, ENOTDIR, ENOTSOCK, EROFS}},
-      {"clock_nanosleep", "clock_nanosleep", EINTR, {EINTR}},
+      {"bind", "bind", EADDRINUSE, {EACCES,       EADDRINUSE, EADDRNOTAVAIL, EAFNOSUPPORT, EBADF,
+                                    EDESTADDRREQ, EFAULT,     EINVAL,        EIO,          EISCONN,
+                                    EISDIR,       ELOOP,      ENAMETOOLONG,  ENOBUFS,      ENOENT,
+                                    ENOMEM,       ENOTDIR,    ENOTSOCK,      EOPNOTSUPP,   EROFS}},
+      {"clock_nanosleep", "clock_nanosleep", EINTR, {EFAULT, EINTR, EINVAL, ENOTSUP}},
       {"close", "close", EIO, {EBADF, EDQUOT, EINTR, EIO, ENOSPC}},
-      {"fcntl", "fcntl", EINVAL, {EACCES, EAGAIN, EBADF, EINTR, EINVAL, EPERM}},
-      {"fstat", "newfstatat fstat", ENOMEM, {EBADF, EFAULT, EIO, ENOMEM, EOVERFLOW}},
-      {"getsockname", "getsockname", ENOBUFS, {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK}},
+      {"fcntl",
+       "fcntl",
+       EINVAL,
+       {EACCES, EAGAIN, EBADF, EBUSY, EDEADLK, EFAULT, EINTR, EINVAL, EMFILE, ENOLCK, ENOTDIR,
+        EPERM}},
+      {"fstat",
+       "newfstatat fstat",
+       ENOMEM,
+       {EACCES, EBADF, EFAULT, EINVAL, EIO, ELOOP, ENAMETOOLONG, ENOENT, ENOMEM, ENOTDIR,
+        EOVERFLOW}},
+      {"getsockname",
+       "getsockname",
+       ENOBUFS,
+       {EBADF, EFAULT, EINVAL, ENOBUFS, ENOTSOCK, EOPNOTSUPP}},
       {"isatty", "ioctl", EINVAL, {EBADF, EINVAL, ENOTTY}},
       {"listen",
        "listen",
@@ -57,7 +69,7 @@ std::span<const Call> manual() {
        "recvfrom",
        ECONNRESET,
        {EAGAIN, EBADF, ECONNREFUSED, ECONNRESET, EFAULT, EINTR, EINVAL, EIO, ENOBUFS, ENOMEM,
-        ENOTCONN, ENOTSOCK, EOPNOTSUPP, ETIMEDOUT}},
+        ENOTCONN, ENOTSOCK, EOPNOTSUPP, EPIPE, ETIMEDOUT}},
       {"send", "sendto", EPIPE, {EACCES,       EAGAIN,   EALREADY, EBADF,       ECONNRESET,
                                  EDESTADDRREQ, EFAULT,   EINTR,    EINVAL,      EIO,
                                  EISCONN,      EMSGSIZE, ENETDOWN, ENETUNREACH, ENOBUFS,
@@ -73,12 +85,13 @@ std::span<const Call> manual() {
       {"socket",
        "socket",
        EMFILE,
-       {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT}},
+       {EACCES, EAFNOSUPPORT, EINVAL, EMFILE, ENFILE, ENOBUFS, ENOMEM, EPROTONOSUPPORT,
+        EPROTOTYPE}},
       {"write",
        "write",
        EIO,
        {EAGAIN, EBADF, EDESTADDRREQ, EDQUOT, EFAULT, EFBIG, EINTR, EINVAL, EIO, ENETDOWN,
-        ENETUNREACH, ENOBUFS, ENOSPC, ENXIO, EPERM, EPIPE, ERANGE}},
+        ENETUNREACH, ENOBUFS, ENOMEM, ENOSPC, ENXIO, EPERM, EPIPE, ERANGE}},
   };
   return all;
 }
@@ -89,8 +102,28 @@ const Call* find_call(std::string_view name) {
   return found == manual().end() ? nullptr : &*found;
 }
 
+bool passes(const Point& point) {
+  const auto is_one_of = [&](std::initializer_list<int> errors) {
+    return std::ranges::find(errors, point.error) != errors.end();
+  };
+  return point.call == "accept4" ? !is_one_of({EBADF, EFAULT, EINVAL, ENOTSOCK})
+                                 : is_one_of({EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM});
+}
+
+bool is_optional(std::string_view call) {
+  constexpr std::array calls{"close", "fstat", "isatty",     "open",     "pread",
+                             "recv",  "send",  "setsockopt", "shutdown", "write"};
+  return std::ranges::count(calls, call) > 0;
+}
+
+bool may_cost_own(std::string_view call) {
+  constexpr std::array calls{"malloc", "poll", "recv", "send"};
+  return std::ranges::count(calls, call) > 0;
+}
+
 std::span<const Spared> spared() {
   static const std::vector<Spared> all{
+      {"alarm", "cannot fail"},
       {"arch_prctl", "of the C library's start, before main()"},
       {"clock_gettime", "cannot fail for the clocks that are asked"},
       {"execve", "is what starts the server"},

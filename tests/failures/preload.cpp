@@ -42,8 +42,10 @@ consteval std::size_t index_of(std::string_view name) {
 int meets(std::size_t call) {
   if (shared == nullptr) return 0;
   const int number = ++shared->made[call];
-  if (static_cast<int>(call) != shared->call || number != shared->number) return 0;
+  const int after = number - shared->number;
+  if (static_cast<int>(call) != shared->call || after < 0 || after >= shared->times) return 0;
   shared->met_in_main = ::gettid() == ::getpid();
+  shared->met_serving = shared->accepted > 0;
   shared->met = true;
   return shared->error;
 }
@@ -75,6 +77,7 @@ auto make(std::size_t call, Arguments... arguments) {
   if (memory == MAP_FAILED) ::_exit(125);
   ::close(fd);
   shared = static_cast<Shared*>(memory);
+  shared->loaded = true;
 }
 
 }  // namespace
@@ -206,8 +209,10 @@ int clock_nanosleep(clockid_t clock, int flags, const timespec* time, timespec* 
                                                                                    time, left);
 }
 int nanosleep(const timespec* time, timespec* left) {
-  errno = clock_nanosleep(CLOCK_MONOTONIC, 0, time, left);
-  return errno == 0 ? 0 : -1;
+  const int error = clock_nanosleep(CLOCK_MONOTONIC, 0, time, left);
+  if (error == 0) return 0;
+  errno = error;
+  return -1;
 }
 int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
                    void* argument) {

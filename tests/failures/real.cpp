@@ -62,6 +62,7 @@ class SharedFile {
         static_cast<int>(std::ranges::find(call_names, point->call) - call_names.begin());
     shared_->number = point->number;
     shared_->error = point->error;
+    shared_->times = point->times;
   }
   SharedFile(const SharedFile&) = delete;
   ~SharedFile() { ::munmap(shared_, sizeof(Shared)); }
@@ -87,6 +88,7 @@ std::vector<std::string> command(int stage) {
 // What one run has shown.
 struct Talk {
   bool listened = false;
+  bool refused = false;                                 // a client, before the stop
   int connected = 0;                                    // clients, also the one that resets
   std::vector<std::pair<std::string, Answer>> answers;  // by the client's kind
   bool open_in_drain = false;
@@ -113,6 +115,7 @@ bool is_open(std::uint16_t port) {
 // A client each that is plain, slow, resets, has ended its side, and waits behind those for a
 // worker; and perhaps a silent one. The stop comes while all are there.
 void talk(Process& server, std::uint16_t port, bool with_silent, Talk& seen) {
+  seen.refused = true;  // if it throws
   seen.connected = 2;
   seen.answers.emplace_back("first", ask(port, "/"));
   const auto idle = descriptors(server.pid());
@@ -132,7 +135,8 @@ void talk(Process& server, std::uint16_t port, bool with_silent, Talk& seen) {
   clients[0].second.send(slow_request.substr(9, 9));
   pause_for(50ms);
   const auto stop = Clock::now();
-  server.send(SIGINT);
+  seen.refused = false;
+  server.send(with_silent ? SIGTERM : SIGINT);
   pause_for(20ms);
   clients[0].second.send(slow_request.substr(18));
   if (server.wait_for_out("Shutting down.")) seen.open_in_drain = is_open(port);
@@ -161,14 +165,14 @@ Talk play(Process& server, bool with_silent) {
   }
   try {
     talk(server, port_of(server.out()), with_silent, seen);
-  } catch (const std::runtime_error&) {  // a client was refused: the server has gone, or will
+  } catch (const std::runtime_error&) {  // the server has gone, or will
     server.send(SIGINT);
     seen.exit = server.wait_for_exit(patience);
   }
   return seen;
 }
 
-void judge_clients(Verdict& verdict, const Talk& seen, const Shared& shared) {
+void judge_clients(Verdict& verdict, const Talk& seen, const Shared& shared, const Point& point) {
   std::string lost;
   int count = 0;
   for (const auto& [kind, answer] : seen.answers) {
@@ -177,11 +181,23 @@ void judge_clients(Verdict& verdict, const Talk& seen, const Shared& shared) {
     ++count;
   }
   // Who was served where it failed is not known; in the main thread of a pool, nobody.
-  verdict.lost_own = count == 1 && !shared.met_in_main;
+  verdict.lost_own = count == 1 && !shared.met_in_main && may_cost_own(point.call);
   if (count == 0 || verdict.lost_own) return;
   if (seen.exit && seen.exit->with(0)) verdict.broken[tells_truth] = "exit status 0, and " + lost;
   // Those that were still in the accept queue of a server that had to end are another matter.
   if (count > seen.connected - shared.accepted) verdict.broken[answers] = lost;
+}
+
+// A failure that passes, or of something that it can do without, while it serves.
+void judge_going_on(Verdict& verdict, const Talk& seen, const Shared& shared, const Point& point) {
+  const bool exit_0 = seen.exit && seen.exit->with(0);
+  if (seen.refused && seen.answers.empty() && exit_0)
+    verdict.broken[tells_truth] = "it says that it listens where it does not";
+  else if (seen.refused && exit_0)
+    verdict.broken[tells_truth] = "exit status 0, and a client was refused before the stop";
+  if (!shared.met_serving || !(passes(point) || is_optional(point.call))) return;
+  if (seen.refused) verdict.broken[goes_on] = "a client was refused before the stop";
+  if (seen.exit && !exit_0) verdict.broken[goes_on] = seen.exit->text();
 }
 
 void judge_end(Verdict& verdict, const Talk& seen, const Process& server, const Point& point) {
@@ -218,6 +234,7 @@ std::vector<Point> real_points(int stage) {
     std::ranges::copy(command(stage), std::back_inserter(words));
     Process server(words);
     const Talk seen = play(server, script == "silent");
+    if (!shared->loaded) throw std::runtime_error("tests/failing.so was not preloaded");
     if (!seen.listened || (stage == 4 && !(seen.exit && seen.exit->with(0))))
       throw std::runtime_error(
           "stage " + std::to_string(stage) +
@@ -226,12 +243,16 @@ std::vector<Point> real_points(int stage) {
       const int error = find_call(call_names[i])->usual;
       for (int number = 1; number <= shared->made[i]; ++number)
         all.push_back({script, "real", call_names[i], number, error});
+      if (const std::string_view call = call_names[i]; call == "accept4")
+        all.push_back({script, "real", "accept4", 2, error, lasting});
     }
   }
   return all;
 }
 
 Verdict try_real(int stage, const Point& point) {
+  if (point.script != "busy" && !has_silent(point))
+    throw Usage("there is no script '" + point.script + "' in the real kernel");
   const SharedFile shared(&point);
   std::vector<std::string> words = shared.environment();
   std::ranges::copy(command(stage), std::back_inserter(words));
@@ -240,8 +261,10 @@ Verdict try_real(int stage, const Point& point) {
   Verdict verdict;
   verdict.runs = 1;
   verdict.met = shared->met;
+  if (!shared->loaded) throw std::runtime_error("tests/failing.so was not preloaded");
   judge_end(verdict, seen, server, point);
-  judge_clients(verdict, seen, *shared);
+  judge_going_on(verdict, seen, *shared, point);
+  judge_clients(verdict, seen, *shared, point);
   return verdict;
 }
 

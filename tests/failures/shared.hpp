@@ -20,9 +20,12 @@ struct Shared {
   int call = -1;  // which one fails, of call_names
   int number = 0;
   int error = 0;
+  int times = 1;
+  std::atomic<bool> loaded = false;
   std::atomic<int> accepted = 0;  // connections
   std::atomic<bool> met = false;
   std::atomic<bool> met_in_main = false;
+  std::atomic<bool> met_serving = false;
   std::array<std::atomic<int>, call_names.size()> made{};  // so far
 };
 static_assert(std::atomic<int>::is_always_lock_free);  // or two processes could not share it

@@ -9,9 +9,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <initializer_list>
 #include <map>
 #include <set>
+
+using namespace std::string_view_literals;
 
 namespace failures {
 namespace {
@@ -19,6 +20,7 @@ namespace {
 using explore::Client;
 using explore::kernel;
 using explore::ServerScenario;
+using explore::start_time;
 using explore::Thread;
 using explore::Time;
 using explore::world;
@@ -26,10 +28,12 @@ using explore::world;
 constexpr Time ms = 1'000'000;
 // Too short for what is being served: then the server gives up, and its exit status must be 1.
 constexpr std::chrono::milliseconds short_grace{100};
+constexpr Time quick = 1'000 * ms;        // for a client that asks for "/"
 constexpr Time last_moment = 1'000 * ms;  // for main, where nobody is being served any more
 
-// `stop` ms after the start; 0: at every position.
-ServerScenario make(const char* name, bool with_silent, Time stop,
+// `stop` ms after the start; 0: at every position. The signal is blocked and ignored at first, as
+// some parents leave it, but for SIGHUP: an ignored one stays ignored, on purpose.
+ServerScenario make(const char* name, int signal, bool with_silent, Time stop,
                     std::chrono::milliseconds grace_period = grace) {
   std::vector<Client> clients{
       {Client::plain},
@@ -46,15 +50,15 @@ ServerScenario make(const char* name, bool with_silent, Time stop,
           {"--workers", text(workers), "--sleep-ms", text(sleep_time.count()), "--grace-ms",
            text(grace_period.count())},
           std::move(clients),
-          {{SIGINT, stop * ms}},
+          {{signal, stop * ms}},
           {},
-          {.handshake = 20 * ms}};
+          {.inherits = signal == SIGHUP ? 0 : signal, .handshake = 20 * ms}};
 }
 
 std::span<const ServerScenario> scenarios(bool quick) {
-  static const std::array all{make("busy", false, 150), make("busy", false, 0),
-                              make("silent", true, 150), make("silent", true, 0),
-                              make("late", false, 150, short_grace)};
+  static const std::array all{make("busy", SIGINT, false, 150), make("busy", SIGINT, false, 0),
+                              make("silent", SIGTERM, true, 150), make("silent", SIGTERM, true, 0),
+                              make("late", SIGHUP, false, 150, short_grace)};
   return quick ? std::span(all).first(1) : all;
 }
 
@@ -62,16 +66,6 @@ std::string name_of(const Thread& thread) {
   std::string name = thread.name;
   std::ranges::replace(name, ' ', '-');
   return name;
-}
-
-// Failures that are nobody's fault, and are over soon: once it serves, a server can wait them out.
-// For accept4(), these are all that do not say that the listener itself is broken.
-bool passes(const Point& point) {
-  const auto is_one_of = [&](std::initializer_list<int> errors) {
-    return std::ranges::find(errors, point.error) != errors.end();
-  };
-  return point.call == "accept4" ? !is_one_of({EBADF, EFAULT, EINVAL, ENOTSOCK})
-                                 : is_one_of({EAGAIN, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM});
 }
 
 // Hears of each call of one run. With a point, makes that one fail.
@@ -88,17 +82,22 @@ class Calls {
     if (const std::size_t client = kernel.client_at(fd)) served = client;
     if (failed_in_ == &self && victim == 0) victim = served;
     const int number = ++counts_[{&self, std::string(call)}];
-    const bool fails = point_ != nullptr && call == point_->call && number == point_->number &&
-                       name_of(self) == point_->thread;
+    const bool fails = point_ != nullptr && call == point_->call && number >= point_->number &&
+                       number < point_->number + point_->times && name_of(self) == point_->thread;
     if (fails) {
       met = true;
       // The main thread of a pool serves nobody: what fails there may not cost a client.
-      if (self.kind == Thread::worker && (!passes(*point_) || call == "malloc")) {
+      if (self.kind == Thread::worker && may_cost_own(call) &&
+          (!passes(*point_) || call == "malloc")) {
         failed_in_ = &self;
         victim = served;
       }
-      could_go_on = serves_ && passes(*point_);
+      // The first line is what it cannot do without; and the pages, before it listens.
+      could_go_on = could_go_on || (serves_ && passes(*point_)) ||
+                    (is_optional(call) && (call == "write" ? serves_ : kernel.has_listened()));
     }
+    closed_unasked =
+        closed_unasked || (serves_ && kernel.stopped_at == explore::never && !kernel.listens());
     if (all_ != nullptr) add_points(self, call, number);
     if (call == "close") served = 0;
     serves_ = serves_ || call == "accept4";
@@ -108,6 +107,7 @@ class Calls {
   bool met = false;
   bool could_go_on = false;
   bool drains_before_close = false;
+  bool closed_unasked = false;
   std::size_t victim = 0;  // the client that was served, or was the next to be
 
  private:
@@ -115,8 +115,12 @@ class Calls {
     const Call* const known = find_call(call);
     if (known == nullptr) return;
     for (const int error : known->errors) {
-      if (!usual_only_ || error == known->usual || error == ENOMEM)
-        all_->insert({"", name_of(self), std::string(call), number, error});
+      if (usual_only_ && error != known->usual && error != ENOMEM) continue;
+      Point point{"", name_of(self), std::string(call), number, error};
+      all_->insert(point);
+      point.times = lasting;
+      // For each allocation of a worker a client may be lost: of those, one is enough.
+      if (passes(point) && (call != "malloc" || self.kind != Thread::worker)) all_->insert(point);
     }
   }
 
@@ -133,6 +137,12 @@ void judge_clients(Verdict& verdict, const ServerScenario& scenario,
                    std::span<const explore::Seen> seen, const Calls& calls) {
   for (std::size_t i = 0; i < seen.size(); ++i) {
     const Client::Kind kind = scenario.clients[i].kind;
+    if (calls.could_go_on && seen[i].too_early)
+      verdict.broken[goes_on] = "client " + std::to_string(i + 1) + " was refused before the stop";
+    if (calls.could_go_on && kind == Client::plain && scenario.clients[i].target == "/"sv &&
+        seen[i].whole && seen[i].ended_at - start_time > quick)
+      verdict.broken[goes_on] = "client " + std::to_string(i + 1) + " waited for " +
+                                std::to_string((seen[i].ended_at - start_time) / ms) + " ms";
     const bool fine = kind == Client::silent ? !seen[i].reset : seen[i].whole;
     if (fine || !seen[i].connected || kind == Client::rude) continue;
     const std::string how =
@@ -146,19 +156,30 @@ void judge_clients(Verdict& verdict, const ServerScenario& scenario,
   }
 }
 
-void judge_end(Verdict& verdict, const Point& point, bool gives_up) {
+bool is_about_signals(std::string_view call) {
+  return call == "sigaction" || call == "pthread_sigmask";
+}
+
+void judge_end(Verdict& verdict, const Point& point, const Calls& calls, bool gives_up) {
   const auto printed = [](const char* text) {
     return kernel.printed.find(text) != std::string::npos;
   };
   const int status = world.exit_status;
   if (kernel.ended_by != 0)
     verdict.broken[ends_by_itself] = std::string("ended by SIG") + ::sigabbrev_np(kernel.ended_by);
-  else if (status > 1 || (status == 0 && gives_up))
+  else if (status > 1 || (status == 0 && (gives_up || kernel.stopped_at == explore::never)))
     verdict.broken[tells_truth] = "exit status " + std::to_string(status);
+  else if (status == 0 && calls.closed_unasked)
+    verdict.broken[tells_truth] = "exit status 0, and it stopped before it was told to";
+  else if (status == 0 && calls.met && point.thread == "main" && is_about_signals(point.call))
+    verdict.broken[tells_truth] = "it serves, and cannot hear every stop";
+  else if (printed("Listening on ") && (!kernel.has_listened() || printed("127.0.0.1:0\n")))
+    verdict.broken[tells_truth] = "it says that it listens where it does not";
   // Where it is the words that fail, there are none.
   else if (status == 1 && !printed("stage4: ") && !printed("Gave up: ") && point.call != "write")
     verdict.broken[tells_truth] = "exit status 1, and no word of why";
-  else if (status == 0 && !printed("Shutting down worker 1") && point.call != "write")
+  else if (status == 0 && (!kernel.has_listened() ||
+                           (!printed("Shutting down worker 1") && point.call != "write")))
     verdict.broken[tells_truth] = "exit status 0, and no shutdown";
   // A leak matters to a server that serves. (Giving up closes nothing: the kernel does it.)
   if (kernel.left_open > 0 && kernel.has_listened() && kernel.ended_by == 0 && !gives_up)
@@ -185,7 +206,7 @@ void judge(Verdict& verdict, const ServerScenario& scenario, std::span<const exp
   if (!gives_up) judge_clients(verdict, scenario, seen, calls);
   if (calls.drains_before_close)
     verdict.broken[closes_first] = "a worker is joined while the listener is open";
-  judge_end(verdict, point, gives_up);
+  judge_end(verdict, point, calls, gives_up);
 }
 
 std::span<const explore::Seen> play(const explore::Module& module, const ServerScenario& scenario,
