@@ -11,7 +11,10 @@
 
 int run_tool(std::string_view name, std::string_view usage, const std::function<int()>& run) {
   try {
-    return run();
+    const int status = run();
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout.flush()) return status;
+    std::cerr << name << ": cannot write to stdout\n";
+    return 2;
   } catch (const Usage& error) {
     std::cerr << name << ": " << error.what() << '\n' << usage;
   } catch (const std::exception& error) {
