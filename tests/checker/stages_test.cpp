@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <termios.h>
 #include <vector>
@@ -445,13 +446,40 @@ TEST_SUITE("stage4") {
     const Terminal terminal = open_terminal();
     Server server(stage_subject(4), {}, {.out = terminal.slave.get()});
     for (int i = 0; i < 3000; ++i) REQUIRE(ask(server.port(), "/").is_ok());
+    for (const int flags : descriptor_flags(server.pid())) CHECK((flags & O_CLOEXEC) != 0);
+    std::string said;
+    const auto read_all = [&] {
+      // Room may come late: a terminal passes on what it has, step by step.
+      while (wait_readable(terminal.master.get(), Clock::now() + 50ms))
+        said += read_some(terminal.master);
+    };
+    read_all();
+    for (int i = 0; i < 3; ++i) REQUIRE(ask(server.port(), "/").is_ok());
     server.send(SIGTERM);
     CHECK(run(server).with(0));
-    // Room may come late: a terminal passes on what it has, step by step.
-    std::string said = server.err();
-    while (wait_readable(terminal.master.get(), Clock::now() + 50ms))
-      said += read_some(terminal.master);
-    CHECK(said.find("Log lines dropped, since nobody read stdout: ") != std::string::npos);
+    read_all();
+    CHECK(said.find("\nLog lines dropped, since nobody read stdout: ") != std::string::npos);
+    // A line that has broken off is ended before the next one begins.
+    std::istringstream lines(said);
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(line);
+      CHECK(line.find("Worker", 1) == line.npos);
+      CHECK(line.find("Log", 1) == line.npos);
+    }
+  }
+
+  TEST_CASE("a socket that nobody reads cannot be opened once more, and is no reason to wait") {
+    std::array<int, 2> ends{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+    const FileDescriptor reader(ends[0]);
+    const FileDescriptor log(ends[1]);
+    Server server(stage_subject(4), {}, {.out = log.get()});
+    CHECK(server.port() != 0);
+    while (::send(log.get(), "x", 1, MSG_DONTWAIT) == 1) {
+    }
+    CHECK(ask(server.port(), "/").is_ok());
+    server.send(SIGTERM);
+    CHECK(run(server).with(0));
   }
 
   TEST_CASE("a log that reaches the limit on a file's size is lost, and nobody else") {
@@ -472,6 +500,9 @@ TEST_SUITE("stage4") {
         {"sh", "-c", "trap '' INT TERM CHLD PIPE ALRM; exec \"$@\" <&- 2>&-", "sh"});
     Server server(subject);
     CHECK(ask(server.port(), "/").is_ok());
+    const std::string fd = "/proc/" + std::to_string(server.pid()) + "/fd/";
+    for (const int closed : {STDIN_FILENO, STDERR_FILENO})
+      CHECK(std::filesystem::read_symlink(fd + std::to_string(closed)) == "/dev/null");
     server.send(SIGINT);
     CHECK(run(server).with(0));
   }

@@ -3,6 +3,7 @@
 #include "tests/harness/doctest.hpp"
 
 #include <atomic>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -101,6 +102,37 @@ TEST_SUITE("connection") {
     CHECK(pair.client.read().is_ok());
   }
 
+  TEST_CASE("and it sees the end of the answer meanwhile") {
+    Pair pair;
+    pair.client.send(request("/") + "x");
+    TcpStream stream = pair.accept();
+    wait_readable(stream.fd(), Clock::now() + 10s);
+    std::optional<Answer> answer;
+    handle_connection(std::move(stream), site, [&](int, Clock::time_point) {
+      answer = pair.client.read();
+      return false;
+    });
+    REQUIRE(answer);
+    CHECK(answer->is_ok());
+    CHECK(answer->end == Answer::End::closed);
+  }
+
+  TEST_CASE("a head may have 8,000 bytes") {
+    Pair pair;
+    pair.client.send("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(7960, 'x') + "\r\n\r\n");
+    handle_connection(pair.accept(), site);
+    CHECK(pair.client.read().is_ok());
+  }
+
+  TEST_CASE("only GET and HEAD sleep") {
+    Pair pair;
+    pair.client.send(request("/sleep", "POST"));
+    const auto begin = Clock::now();
+    handle_connection(pair.accept(), {"Hello!", "Oops!", 2s});
+    CHECK(Clock::now() - begin < 1s);
+    CHECK(pair.client.read().status() == 404);
+  }
+
   TEST_CASE("a page that turns out to be a folder is an error, and no endless read") {
     char folder[] = "/tmp/pages-XXXXXX";
     REQUIRE(::mkdtemp(folder) != nullptr);
@@ -111,11 +143,14 @@ TEST_SUITE("connection") {
     ::rmdir(folder);
   }
 
-  TEST_CASE("what is wrong with a request is said in the body, too") {
+  TEST_CASE("what is wrong with a request is said in the body, too, and then it is lingered for") {
     Pair pair;
     pair.client.send("x\r\n\r\n");
-    pair.client.half_close();
-    handle_connection(pair.accept(), site);
+    TcpStream stream = pair.accept();
+    wait_readable(stream.fd(), Clock::now() + 10s);
+    int waits = 0;
+    handle_connection(std::move(stream), site, [&](int, Clock::time_point) { return ++waits > 9; });
+    CHECK(waits == 1);
     const Answer answer = pair.client.read();
     CHECK(answer.status() == 400);
     CHECK(answer.body() == "400 BAD REQUEST\n");

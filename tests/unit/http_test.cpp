@@ -71,6 +71,7 @@ TEST_SUITE("http") {
                              {"GET / HTTP/1", 400},
                              {"GET / HTTP/1.10", 400},
                              {"GET / HTTP/a.b", 400},
+                             {"GET / HTTP/a.1", 400},
                              {"GET / http/1.1", 400},
                              {"GET / HTTP 1.1", 400},
                              {"GET / HTTP/1_1", 400},
@@ -109,11 +110,13 @@ TEST_SUITE("http") {
                              {"GET http://:80/ HTTP/1.1", 400},
                              {"GET http://u@a/ HTTP/1.1", 400},
                              {"CONNECT a HTTP/1.1", 400},
+                             {"CONNECT 1 HTTP/1.1", 400},
                              {"CONNECT a: HTTP/1.1", 400},
                              {"CONNECT :443 HTTP/1.1", 400},
                              {"CONNECT /a HTTP/1.1", 400},
                          });
     CHECK(parse_head("GET http://a/sleep HTTP/1.1\r\nHost: b\r\n\r\n").target == "/sleep");
+    CHECK(parse_head("GET HTTP://a/b HTTP/1.1\r\nHost: b\r\n\r\n").target == "/b");
     CHECK(parse_head("GET http://a HTTP/1.1\r\nHost: b\r\n\r\n").target == "/");
     CHECK(parse_head("GET https://a/ HTTP/1.1\r\nHost: b\r\n\r\n").target == "https://a/");
   }
@@ -202,6 +205,7 @@ TEST_SUITE("http") {
   TEST_CASE("lines may end with LF, and empty ones come before the request, §2.2") {
     CHECK(status_of("GET / HTTP/1.1\nHost: a\n\n") == 200);
     CHECK(status_of("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n") == 200);
+    CHECK(status_of("\nGET / HTTP/1.1\r\nHost: a\r\n\r\n") == 200);
     CHECK(status_of("\rGET / HTTP/1.1\r\nHost: a\r\n\r\n") == 400);
   }
 

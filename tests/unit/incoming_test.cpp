@@ -86,6 +86,8 @@ TEST_SUITE("incoming") {
     CHECK(source.asked == 2);
     ++ ++incoming.begin();
     CHECK(source.asked == 4);
+    const TcpStream third = *incoming.begin();
+    CHECK(source.asked == 5);
   }
 
   TEST_CASE("asking twice whether there is another gives the same one") {
@@ -145,17 +147,23 @@ TEST_SUITE("incoming") {
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
     const rlimit none{0, before.rlim_max};
     ::setrlimit(RLIMIT_NOFILE, &none);
-    std::string reason;
+    const auto reason = [](auto accept) {
+      try {
+        accept();
+      } catch (const std::system_error& error) {
+        return std::string(error.what());
+      }
+      return std::string();
+    };
     bool accepted = true;
-    try {
-      accepted = listener.try_accept(/*patiently=*/true).has_value();
-      listener.try_accept();
-    } catch (const std::system_error& error) {
-      reason = error.what();
-    }
+    const std::string patient = reason([&] { accepted = listener.try_accept(true).has_value(); });
+    const std::string impatient = reason([&] { listener.try_accept(); });
+    const std::string in_loop = reason([&] { ++listener.incoming().begin(); });
     ::setrlimit(RLIMIT_NOFILE, &before);
     CHECK_FALSE(accepted);
-    CHECK(reason == "cannot accept: Too many open files");
+    CHECK(patient.empty());
+    CHECK(impatient == "cannot accept: Too many open files");
+    CHECK(in_loop == impatient);
     CHECK(listener.try_accept());
   }
 
