@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Iterator
 
 import completeness
+import mutants
 import names
 import patches
 import quotations
@@ -27,7 +28,7 @@ def documents(root: Path, files: list[str]) -> list[Document]:
 def check(root: Path, files: list[str], build: Path) -> list[Fault]:
     """All that can be told without running anything."""
     known = names.known(root, build)
-    found = [] if files else [*completeness.check(root), *check_figures(root)]
+    found = [] if files else [*completeness.check(root), *check_figures(root), *check_mutants(root)]
     for document in documents(root, files):
         found += document.faults
         found += quotations.check(root, document)
@@ -44,6 +45,21 @@ def check_figures(root: Path) -> Iterator[Fault]:
         if drawn != (root / "notes" / figure).read_text():
             how = f"python3 tests/measure/{script} <notes/measurements.md >notes/{figure}"
             yield Fault(page.relative_to(root), 1, f"{figure} is not the figure of this table: {how}")
+
+
+def check_mutants(root: Path) -> Iterator[Fault]:
+    """Each changes something that is there once, those that nothing kills have an argument, and the score is right."""
+    page = (root / mutants.PAGE.relative_to(mutants.ROOT)).read_text()
+    every = mutants.read_page(page)
+    wrong = [] if mutants.score(every) in page else [f"not '{mutants.score(every)}'"]
+    for mutant in every:
+        try:
+            mutants.applied(mutant, root)
+        except mutants.NotJudged as why:
+            wrong.append(f"{mutant}: {why}")
+        if mutant.known in mutants.ALIVE and f"\n- **{mutant.number}** " not in page:
+            wrong.append(f"{mutant}: why does nothing kill it?")
+    yield from (Fault(mutants.PAGE.relative_to(mutants.ROOT), 1, text) for text in wrong)
 
 
 def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:

@@ -556,6 +556,17 @@ def bounded_channel(build: Path) -> None:
     require_every_order(build, 4, "idle", "jobs", "queue", "job-sends", "senders", "ahead")
 
 
+@exercise("6.3", "tests/doctests")
+def kill_a_survivor(build: Path) -> None:
+    own = subprocess.run([build / "tests/doctests", "--test-suite=incoming"], capture_output=True, text=True)
+    require(own.returncode == 0, f"Without the mutant, the tests should pass.\n{own.stdout}{own.stderr}")
+    number = re.search(r"Number (\d+) survives", (SOURCE / "notes/mutants.md").read_text())[1]
+    command = [sys.executable, SOURCE / "tests/notes/mutants.py", "--build", build, "--by", "incoming", number]
+    result = subprocess.run(command, capture_output=True, text=True)
+    killed = re.search("^incoming: ", result.stdout, re.MULTILINE)
+    require(killed is not None, f"Number {number} survives.\n{result.stdout}{result.stderr}")
+
+
 def solved(build: Path, names: list[str]) -> bool:
     """Builds, checks, and says what came out."""
     # Else Meson would not know a target that is new in a meson.build.

@@ -1,210 +1,287 @@
 #!/usr/bin/env python3
-"""Faults of one line each in stage 4: does explore find them?
+"""Puts each mutant of notes/mutants.md into a copy of the tree, builds it, and runs the tests until one fails.
 
-Those of the pool and its channel are judged as a reader's own pool is, the others in the whole server. Exit status: 0
-if explore says of all what is known of them.
+Judges two mutants at the same time. Verdicts are kept in the build folder until a source changes, so an interrupted run
+goes on. Exit status: 0 if every mutant is judged, and each verdict is that of the page.
 """
 
 import argparse
+import contextlib
+import hashlib
+import json
+import os
+import queue
 import re
-import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Iterator
 
+import names
 import patches
 
 ROOT = patches.ROOT
+PAGE = ROOT / "notes/mutants.md"
+UNIT = ["channel", "thread_pool", "http", "options", "incoming", "connection"]
+STAGES = ["stage1", "stage2", "stage3", "stage4"]
+SIMULATED = ["explore", "failures", "every_failure"]
+IN_POOL = ("common/channel.hpp", "stage4_graceful_shutdown/thread_pool.cpp")  # explore --pool builds these by itself
+ALIVE = ("survives", "equivalent")
+NOT_JUDGED = "not judged: "
+running: set[subprocess.Popen] = set()
+ended = threading.Event()
 
-CHANNEL = "common/channel.hpp"
-POOL = "stage4_graceful_shutdown/thread_pool.cpp"
-ACCEPTOR = "stage4_graceful_shutdown/acceptor.cpp"
-STOP = "stage4_graceful_shutdown/stop_signal.cpp"
-GRACE = "stage4_graceful_shutdown/grace_period.cpp"
-TCP = "common/tcp.cpp"
-MAIN = "stage4_graceful_shutdown/main.cpp"
-GRACE_H = "stage4_graceful_shutdown/grace_period.hpp"
+
+class NotJudged(Exception):
+    """Why nothing can be said of a mutant."""
 
 
 @dataclass(frozen=True)
 class Mutant:
+    """One row of the page."""
+
+    number: int
     file: str
     old: str
     new: str
-    found: str  # how what explore says begins, mostly with the kind of failure; or nothing, and then
-    why: str = ""  # it is no fault
+    known: str  # what kills it: "http: fields, §5", "explore: hang"; or one of ALIVE
+
+    def judges(self, only: str) -> list[list[str]]:
+        """What may kill it: first of all what the page names, then whatever costs least. Some run at the same time."""
+        if only:
+            return [[only]]
+        groups = [*([judge] for judge in UNIT), ["explore"], ["failures"]]
+        groups += [["stage4", "deadline"], ["late_packets", "process_one"], ["rights"]]
+        if self.file.startswith("common/"):
+            groups += [["stage1", "stage2"], ["stage3"]]
+        groups += [["every_failure"]]
+        if stage := re.match("stage[123]", self.file):
+            groups = [[stage[0], "deadline"], ["process_one"]]
+        return [[judge] for group in groups for judge in group if self.known.startswith(judge)] + groups
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.file}: {self.old[:60]} -> {self.new[:60] or 'nothing'}"
 
 
-LOCK = "    const std::lock_guard lock(state_->mutex);\n"
-
-MUTANTS = [
-    # The end of the channel.
-    Mutant(CHANNEL, LOCK + "    state_->closed = true;", "    state_->closed = true;", "data race"),
-    Mutant(CHANNEL, "    state_->closed = true;\n", "", "hang"),
-    Mutant(CHANNEL, "    state_->changed.notify_all();\n", "", "hang"),
-    Mutant(CHANNEL, "state_->changed.notify_all();", "state_->changed.notify_one();", "hang"),
-    Mutant(CHANNEL, "state_->changed.notify_all();", "state_->emptied.notify_all();", "hang"),
-    Mutant(CHANNEL, "state_->closed = true;\n    state_->changed.notify_all();", "state_->changed.notify_all();\n    state_->closed = true;", "", "the mutex is held for both, so nobody can tell which comes first"),
-    # Sending.
-    Mutant(CHANNEL, "      " + LOCK.strip() + "\n      state_->queue.splice", "      state_->queue.splice", "data race"),
-    Mutant(CHANNEL, "    state_->changed.notify_one();\n", "", "hang"),
-    Mutant(CHANNEL, "    state_->changed.notify_one();\n", "    state_->emptied.notify_one();\n", "hang"),
-    Mutant(CHANNEL, "    state_->changed.notify_one();\n", "    state_->changed.notify_all();\n", "", "those that find nothing wait again: it is only slower"),
-    Mutant(CHANNEL, "      state_->queue.splice(state_->queue.end(), one);\n    }\n    state_->changed.notify_one();", "    }\n    state_->changed.notify_one();", "job lost"),
-    Mutant(CHANNEL, "if (!state_) return;\n", "if (state_) return;\n", "crash"),
-    # Receiving.
-    Mutant(CHANNEL, "state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });", "if (state_->queue.empty() && !state_->closed) state_->changed.wait(lock);", "left early"),
-    Mutant(CHANNEL, "return !state_->queue.empty() || state_->closed;", "return !state_->queue.empty();", "hang"),
-    Mutant(CHANNEL, "return !state_->queue.empty() || state_->closed;", "return state_->closed;", "hang"),
-    Mutant(CHANNEL, "return !state_->queue.empty() || state_->closed;", "return state_->closed || true;", "left early"),
-    Mutant(CHANNEL, "    if (state_->queue.empty()) return std::nullopt;", "    if (state_->closed) return std::nullopt;", "job lost"),
-    Mutant(CHANNEL, "    std::unique_lock lock(state_->mutex);\n    state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });", "    std::unique_lock lock(state_->mutex);\n    state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });\n    lock.unlock();", "data race"),
-    Mutant(CHANNEL, "    if (state_->queue.empty()) state_->emptied.notify_one();\n", "", "", "let_catch_up() waits for its millisecond each time: it is only slower"),
-    Mutant(CHANNEL, "state_->queue.begin());\n", "state_->queue.begin());\n    state_->queue.clear();\n", "job lost"),
-    Mutant(CHANNEL, "one.splice(one.end(), state_->queue, state_->queue.begin());", "one.push_back(std::move(state_->queue.front()));", "crash"),
-    # Catching up.
-    Mutant(CHANNEL, "    std::unique_lock lock(state_->mutex);\n    if (state_->queue.size() <= few) return;", "    if (state_->queue.size() <= few) return;\n    std::unique_lock lock(state_->mutex);", "data race"),
-    Mutant(CHANNEL, "state_->emptied.wait_for(lock, limit, [&] { return state_->queue.empty(); });", "state_->emptied.wait(lock, [&] { return state_->queue.empty(); });", "hang"),
-    # The pool.
-    Mutant(POOL, "  sender_.reset();\n", "", "hang"),
-    Mutant(POOL, "    std::exchange(worker.thread, {}).join();", "    if (worker.id > 0) std::exchange(worker.thread, {}).join();", "terminate"),
-    Mutant(POOL, "std::exchange(worker.thread, {}).join();", "std::exchange(worker.thread, {}).detach();", "not joined"),
-    Mutant(POOL, "    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n", "", "terminate"),
-    Mutant(POOL, "    job();\n  } catch (const std::exception& error) {", "    job();\n    job();\n  } catch (const std::exception& error) {", "job run twice"),
-    Mutant(POOL, "  } catch (const std::exception& error) {\n    warn_line({\"Worker \", Digits(id), \"'s job failed: \", error.what()});\n  } catch (...) {", "  } catch (const std::bad_alloc&) {", "terminate"),
-    Mutant(POOL, "while (std::optional<Job> job = receiver.recv()) {", "if (std::optional<Job> job = receiver.recv()) {", "left early"),
-    Mutant(POOL, "    run(*job, id);\n", "", "job lost"),
-    Mutant(POOL, "    run(*job, id);\n", "    run(*job, id);\n    if (id > 0) break;\n", "left early"),
-    Mutant(POOL, "ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {", "ThreadPool::ThreadPool(std::size_t size) {", "terminate"),
-    Mutant(POOL, "id < size; ++id", "id + 1 < size; ++id", "job lost"),
-    Mutant(POOL, "void ThreadPool::execute(Job job) { sender_->send(std::move(job)); }", "void ThreadPool::execute(Job job) { job(); }", "hang"),
-    Mutant(POOL, "sender_->wait_if_more_than(workers_.size());", "sender_->wait_if_more_than(0);", "", "it waits more often, and at most for a millisecond"),
-    Mutant(POOL, "  } catch (...) {\n    warn_line({\"Worker \", Digits(id), \"'s job failed.\"});\n", "", "terminate"),
-    Mutant(CHANNEL, "    std::swap(state_, other.state_);\n", "    state_ = other.state_;\n", "", "the pool never assigns to a Sender: it moves one into an optional"),
-    Mutant(CHANNEL, "state_->queue, state_->queue.begin()", "state_->queue, std::prev(state_->queue.end())", "", "which job comes first is not promised"),
-    Mutant(CHANNEL, "    if (state_->queue.empty()) return std::nullopt;\n", "", "explore: worker 0 does not come to its next step"),
-    Mutant(CHANNEL, "    if (state_->queue.size() <= few) return;\n", "", "", "it waits more often, and at most for a millisecond"),
-    Mutant(CHANNEL, "one);\n    }\n    state_->changed.notify_one();", "one);\n      if (state_->queue.size() == 1) state_->changed.notify_one();\n    }", "hang"),
-    # Accepting, up to the stop and after it.
-    Mutant(ACCEPTOR, "    if (!refusing_ && stop_signal::time()) refuse_new_connections();\n", "", "never ends"),
-    Mutant(ACCEPTOR, "      if (last_look) return std::nullopt;\n", "      return std::nullopt;\n", "refused"),
-    Mutant(ACCEPTOR, "      last_look = !wait_for_somebody();", "      if (!wait_for_somebody()) return std::nullopt;", "request lost"),
-    Mutant(ACCEPTOR, "  return is_handshake_under_way() && Clock::now() < grace_.last_call();", "  return false;", "request lost"),
-    Mutant(ACCEPTOR, '": %08X:%04X "', '": %08x:%04x "', "request lost"),
-    Mutant(ACCEPTOR, '.starts_with("03 ")', '.starts_with("01 ")', "request lost"),
-    Mutant(ACCEPTOR, "  accept_until_ = grace_.end();\n#ifdef", "  accept_until_ = Clock::now();\n#ifdef", "request lost"),
-    Mutant(ACCEPTOR, "      std::this_thread::sleep_for(pause_time);\n", "", "never ends"),
-    Mutant(ACCEPTOR, "Clock::time_point::max(), stop_signal::fd());", "Clock::time_point::max(), -1);", "exit status"),
-    Mutant(TCP, "if (broken || (no_room && !patiently))", "if (broken || no_room)", "refused"),
-    # Hearing the stop.
-    Mutant(STOP, "  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n", "", "never ends"),
-    Mutant(STOP, "  set_once(tripped_at, now);\n", "", "never ends"),
-    Mutant(STOP, "one_key_press = 300ms", "one_key_press = 0ms", "request lost"),
-    Mutant(STOP, "one_key_press = 300ms", "one_key_press = 3000ms", "exit status"),
-    Mutant(STOP, "for (const int signal : {SIGINT, SIGTERM, SIGHUP})", "for (const int signal : {SIGINT, SIGHUP})", "ended by a signal"),
-    # The grace period.
-    Mutant(GRACE, "    const std::lock_guard lock(mutex_);\n", "", "data race"),
-    Mutant(GRACE, "    done_ = true;\n", "", "exit status"),
-    Mutant(GRACE, "  done_changed_.notify_one();\n", "", "too slow"),
-    Mutant(GRACE, "  thread_.join();\n", "", "terminate"),
-    Mutant(GRACE, "wait_readable(fd, std::min(deadline, last_call()))", "wait_readable(fd, deadline)", "too slow"),
-    Mutant(GRACE, "min<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "max<std::chrono::milliseconds>(1s, limit_ * 3 / 4)", "too slow"),
-    Mutant(GRACE, "  stop_signal::trip();  // for the exits without a stop: watch() waits for one\n", "", "never ends"),
-    # Whatever else could go wrong.
-    Mutant(POOL, "  sender_.reset();\n  for (Worker& worker : workers_) {\n    log_line({\"Shutting down worker \", Digits(worker.id)});\n    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n  }\n", "  for (Worker& worker : workers_) {\n    log_line({\"Shutting down worker \", Digits(worker.id)});\n    std::exchange(worker.thread, {}).join();  // Option::take, then join.\n  }\n  sender_.reset();\n", "hang"),
-    Mutant(ACCEPTOR, "  stop_signal::trip();\n", "", "too slow"),
-    Mutant(ACCEPTOR, "handshake_pause = 2ms", "handshake_pause = 0ms", "never ends"),
-    Mutant(ACCEPTOR, "  return count == -1;", "  return true;", "too slow"),
-    Mutant(ACCEPTOR, "at = rows.find(address, at + 1)", "at = rows.npos", "request lost"),
-    Mutant(STOP, "    if (signal == SIGHUP && inherited.sa_handler == SIG_IGN) continue;\n", "", "exit status"),
-    Mutant(GRACE, "  if (idle && done_changed_.wait_for(lock, 1s, done)) return;\n", "", "exit status"),
-    Mutant(GRACE, "  ::_exit(1);  // exit()", "  std::exit(1);  // exit()", "unsafe exit"),
-    Mutant(GRACE, "limit_ * 3 / 4", "limit_ * 2", "exit status"),
-    Mutant(GRACE, "return stop ? *stop + time", "return stop ? Clock::now() + time", "never ends"),
-    Mutant(CHANNEL, "bool closed = false;", "bool closed = true;", "left early"),
-    Mutant(POOL, "for (Worker& worker : workers_) {\n    log_line", "for (Worker& worker : workers_) {\n    if (&worker == &workers_.back()) break;\n    log_line", "terminate"),
-    Mutant(ACCEPTOR, "is_handshake_under_way() && Clock::now() < grace_.last_call()", "is_handshake_under_way()", "never ends"),
-    Mutant(STOP, "  set_once(tripped_at, now);\n  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n", "  if (!pipe_closed.test_and_set()) ::close(stop_pipe[1]);\n  set_once(tripped_at, now);\n", "too slow"),
-    Mutant(GRACE, "running_ == 0 && waiting_ == 0", "running_ == 0 || waiting_ == 0", "too slow"),
-    Mutant(MAIN, "  GracePeriod grace(options.grace);\n  ThreadPool pool(options.workers);\n", "  ThreadPool pool(options.workers);\n  GracePeriod grace(options.grace);\n", "exit status"),
-    Mutant(GRACE_H, "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}", "    explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.running_)) {}", "not said"),
-    Mutant(GRACE_H, "{ --*counted; }", "{ (void)counted; }", "not said"),
-    Mutant(GRACE_H, "  bool done_ = false;  // guarded by mutex_\n  std::thread thread_;", "  std::thread thread_;\n  bool done_ = false;  // guarded by mutex_", "data race"),
-]
+CONTROL = Mutant(0, "common/log.cpp", "void prepare_log()", "void prepare_log()", "survives")  # or nothing is proved
+ROW = re.compile(r"\| (\d+) +\| `([^`]+)` +\| `([^`]+)` → (?:`([^`]+)`|nothing) +\| (.+?) +\|")
 
 
-def put_into(folder: Path, mutant: Mutant) -> None:
-    file = folder / mutant.file
-    text = file.read_text()
-    if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.file} has {mutant.old!r} {text.count(mutant.old)} times")
-    file.write_text(text.replace(mutant.old, mutant.new))
+def read_page(page: str) -> list[Mutant]:
+    """In a cell, \\| stands for |, and ⏎ for the end of a line."""
+    rows = [ROW.fullmatch(line) for line in page.splitlines()]
+    found = [Mutant(int(r[1]), r[2], *((r[i] or "").replace("\\|", "|") for i in (3, 4)), r[5]) for r in rows if r]
+    if [mutant.number for mutant in found] != list(range(1, len(re.findall(r"^\| \d", page, re.MULTILINE)) + 1)):
+        raise ValueError("a row of the table is malformed, or the numbers have a gap")
+    return found
 
 
-def kinds_of(*command: str | Path) -> str:
-    """The kinds of failure that explore tells of, one after the other."""
-    result = subprocess.run(command, capture_output=True, text=True)
-    if result.returncode == 2:
-        return result.stderr
-    return " ".join(re.findall(r"^  (.+), in order ", result.stdout, re.MULTILINE))
+SCORE = r"kill \d+ of the \d+ \*mutants\* below: [\d.]+ %"
 
 
-def try_in_pool(explore: Path, mutant: Mutant) -> str:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        shutil.copytree(ROOT / "common", folder / "common")
-        shutil.copytree(ROOT / Path(POOL).parent, folder / Path(POOL).parent)
-        put_into(folder, mutant)
-        return kinds_of(explore, "--pool", folder / Path(POOL).parent)
+def score(mutants: list[Mutant]) -> str:
+    """In the words of the page."""
+    real = [mutant for mutant in mutants if mutant.known != "equivalent"]
+    killed = sum(mutant.known != "survives" for mutant in real)
+    return f"kill {killed} of the {len(real)} *mutants* below: {100 * killed / max(1, len(real)):.1f} %"
 
 
-def try_in_server(explore: Path, copy: patches.Copy, mutant: Mutant) -> str:
-    before = (copy.folder / mutant.file).read_text()
-    put_into(copy.folder, mutant)
+def applied(mutant: Mutant, root: Path) -> tuple[str, str]:
+    """The text of its file, before and after. Space at the end and at the beginning of a line does not count."""
+    before = (root / mutant.file).read_text() if (root / mutant.file).is_file() else ""
+    pattern = r"\s*\n\s*".join(re.escape(line) for line in mutant.old.split(" ⏎ "))
+    after, count = re.subn(pattern, lambda _: mutant.new.replace(" ⏎ ", "\n"), before)
+    if count != 1:
+        raise NotJudged(f"{mutant} no longer applies: what it changes is there {count} times")
+    return before, after
+
+
+@contextlib.contextmanager
+def put_into(folder: Path, mutant: Mutant) -> Iterator[None]:
+    before, after = applied(mutant, folder)
+    (folder / mutant.file).write_text(after)
     try:
-        copy.build("tests/stage4_server.so")
+        yield
     finally:
-        (copy.folder / mutant.file).write_text(before)
-    return kinds_of(explore, "--server", "--module", copy.folder / "build/tests/stage4_server.so")
+        (folder / mutant.file).write_text(before)
 
 
-def shown(mutant: Mutant) -> str:
-    def line(text: str) -> str:
-        return re.sub(r"\s+", " ", text).strip()[:60] or "(nothing)"
+def make(copy: patches.Copy, group: list[str], mutant: Mutant) -> None:
+    """Builds what these judges need."""
+    wanted = {"tests/doctests", *([] if group[0] in UNIT else STAGES)}
+    if group[0] in SIMULATED:
+        wanted = {"tests/stage4_server.so"} if group != ["explore"] or mutant.file not in IN_POOL else set()
+    command = ["ninja", "-C", "build", *wanted]
+    made = wanted and subprocess.run(command, cwd=copy.folder, capture_output=True, text=True)
+    if made and made.returncode != 0:
+        errors = [line for line in made.stdout.splitlines() if "error" in line]
+        raise NotJudged(f"does not build: {(errors or [made.stderr])[0].strip()}")
 
-    return f"{Path(mutant.file).name}: {line(mutant.old)}  ->  {line(mutant.new)}"
+
+def end(process: subprocess.Popen) -> None:
+    """With the processes that it has started. The tests end their servers."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(timeout=5)
+
+
+def run(limit: float, *command: str | Path) -> str | None:
+    """Waits for the first failure that it prints, and returns which one; None if it succeeds, or skips all (77)."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
+    process = subprocess.Popen(command, start_new_session=True, **pipes)
+    running.add(process)
+    if ended.is_set():
+        end(process)
+    timer = threading.Timer(limit, end, [process])
+    timer.start()
+    begin, printed = time.monotonic(), [""]
+    try:
+        for line in process.stdout:
+            printed.append(line.strip())
+            if found := re.match(r"stage 4: (.+)|TEST CASE:  (.+)", line):
+                return found[found.lastindex]
+            if found := re.match(r"  (.+), in order ", line):  # the line before begins with the scenario
+                return f"{found[1]}, in {printed[-2].split(':')[0]}"
+        status = process.wait()
+    finally:
+        timer.cancel()
+        end(process)
+        running.discard(process)
+    if time.monotonic() - begin >= limit:
+        return "time limit"
+    if "does not compile" in printed[-1] or "No test ran" in printed[-1]:
+        raise NotJudged(printed[-1])
+    return None if status in (0, 77) else printed[-1].removeprefix("explore: ").removeprefix("failures: ").split(":")[0]
+
+
+def ask(judge: str, mutant: Mutant, folder: Path, tools: Path) -> str | None:
+    """What it says against the mutant, which is in that folder; None if nothing."""
+    library = folder / "build/tests/stage4_server.so"
+    server = folder / "build/stage4_graceful_shutdown/stage4"
+    command = {
+        "explore": [tools / "explore", "--server", "--module", library],
+        "failures": [tools / "failures", "--quick", "--module", library],
+        "every_failure": [tools / "failures", "--module", library],
+        "late_packets": [sys.executable, folder / "tests/checker/late_packets.py", "--stage4", server],
+    }.get(judge, [folder / "build/tests/doctests", "--at-once", f"--test-suite={judge}"])
+    if judge == "explore" and mutant.file in IN_POOL:
+        command = [tools / "explore", "--pool", folder / "stage4_graceful_shutdown"]
+    limit = 10 if judge in UNIT else 240 if judge in SIMULATED else 60
+    scenario = re.fullmatch(r"explore: .+, in (\S+)", mutant.known)
+    # It takes a second to try one scenario, and a minute to try all.
+    said = run(limit, *command, scenario[1]) if judge == "explore" and scenario else None
+    said = said or run(limit, *command)
+    return said and f"{judge}: {said}"
+
+
+def verdict(mutant: Mutant, only: str, copy: patches.Copy, tools: Path) -> str:
+    try:
+        with put_into(copy.folder, mutant), ThreadPoolExecutor() as pool:
+            for group in mutant.judges(only):
+                make(copy, group, mutant)
+                said = list(pool.map(lambda judge: ask(judge, mutant, copy.folder, tools), group))
+                if any(said):
+                    return next(filter(None, said))
+            return "survives"
+    except NotJudged as reason:
+        return f"{NOT_JUDGED}{reason}"
+
+
+def judge_all(mutants: list[Mutant], only: str, tools: Path) -> Iterator[tuple[Mutant, str]]:
+    """Two at a time, each in a copy of its own."""
+    copies: queue.SimpleQueue[patches.Copy] = queue.SimpleQueue()
+
+    def judge(mutant: Mutant) -> str:
+        copy = copies.get()
+        try:
+            return verdict(mutant, only, copy, tools)
+        finally:
+            copies.put(copy)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        for side in ("left", "right")[: len(mutants)]:
+            copies.put(patches.Copy(Path(folder) / side))
+        waiting = {pool.submit(judge, mutant): mutant for mutant in mutants}
+        try:
+            yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+        finally:  # which a Ctrl-C may bring
+            ended.set()
+            for process in list(running):
+                end(process)
+            pool.shutdown(cancel_futures=True)
+
+
+def agree(known: str, seen: str) -> bool:
+    """Of several tests that fail, any may be the first; explore always says the same."""
+    if known in ALIVE or seen.startswith("explore"):
+        return seen == ("survives" if known in ALIVE else known)
+    return seen.split(":")[0] == known.split(":")[0]
+
+
+def tell(seen: dict[Mutant, str]) -> bool:
+    """The score, and what is not as the page says. True if all is."""
+    unknown = [mutant for mutant, said in seen.items() if said.startswith(NOT_JUDGED)]
+    wrong = [mutant for mutant, said in seen.items() if mutant not in unknown and not agree(mutant.known, said)]
+    for mutant in [*wrong, *unknown]:
+        print(f"{mutant}\n   {seen[mutant]}, and should be {mutant.known}")
+    real = [mutant for mutant in seen if mutant.known != "equivalent" and mutant not in [*unknown, CONTROL]]
+    killed = sum(seen[mutant] != "survives" for mutant in real)
+    print(f"killed {killed} of {len(real)} that are not equivalent ({100 * killed / max(1, len(real)):.1f} %)")
+    print(f"{len(unknown)} not judged, {len(wrong)} not as the page says.")
+    return not unknown and not wrong
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--explore", type=Path, default=ROOT / "build/tests/explore")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=ROOT / "build", help="where explore is built (build)")
+    parser.add_argument("--fresh", action="store_true", help="judge anew what has been judged before")
+    parser.add_argument("--write", action="store_true", help="write into the page what has killed each")
+    parser.add_argument("--by", default="", help="judged by this suite alone: what it kills, or the numbers given")
     parser.add_argument("number", type=int, nargs="*", help="only these")
     arguments = parser.parse_args()
-    chosen = arguments.number or range(len(MUTANTS))
-    wrong = 0
-    with patches.temporary_copy() as copy, ThreadPoolExecutor(2) as both, ThreadPoolExecutor(1) as one:
-
-        def begin(mutant: Mutant):
-            if mutant.file in (CHANNEL, POOL):
-                return both.submit(try_in_pool, arguments.explore, mutant)
-            return one.submit(try_in_server, arguments.explore, copy, mutant)
-
-        for at, future in [(at, begin(MUTANTS[at])) for at in chosen]:
-            mutant, kinds = MUTANTS[at], future.result()
-            right = kinds.startswith(mutant.found) if mutant.found else not kinds
-            wrong += not right
-            print(f"{at:2} {kinds or 'no fault':14} {shown(mutant)}", flush=True)
-            if mutant.why:
-                print(f"   {mutant.why}")
-            if not right:
-                print(f"   SHOULD BE {mutant.found or 'no fault'}")
-    found = sum(bool(MUTANTS[at].found) for at in chosen)
-    print(f"{found} faults and {len(chosen) - found} that are none: {wrong or 'none'} not as known.")
-    return 1 if wrong else 0
+    page = PAGE.read_text()
+    try:
+        every = read_page(page)
+    except ValueError as why:
+        parser.error(f"notes/mutants.md: {why}")
+    if unknown := set(arguments.number) - {mutant.number for mutant in every}:
+        parser.error(f"there is no mutant {min(unknown)}, only 1 to {len(every)}")
+    chosen = [mutant for mutant in every if mutant.number in arguments.number]
+    if not arguments.number:  # what nobody can tell apart is tried only if it is asked for
+        chosen = [CONTROL, *(m for m in every if m.known.startswith(arguments.by) and m.known != "equivalent")]
+    # A build folder may be in a repository itself, and git must not take that one for the copy's.
+    os.environ["GIT_CEILING_DIRECTORIES"] = tempfile.gettempdir()
+    sources = [path.read_bytes() for path in names.tree(ROOT) if "notes" not in path.parts and path.suffix != ".md"]
+    tree = hashlib.sha256(b"\0".join(sources)).hexdigest()
+    key = {mutant: f"{tree} {arguments.by} {mutant.file}: {mutant.old} -> {mutant.new}" for mutant in chosen}
+    kept = arguments.build.resolve() / "mutants.jsonl"
+    before = {} if arguments.fresh or not kept.exists() else dict(map(json.loads, kept.read_text().splitlines()))
+    seen = {mutant: before[key[mutant]] for mutant in chosen if key[mutant] in before}
+    print(f"{len(chosen)} to judge, {len(seen)} of them judged before.", flush=True)
+    new = judge_all([m for m in chosen if m not in seen], arguments.by, arguments.build.resolve() / "tests")
+    with kept.open("a") as file, contextlib.closing(new):
+        for mutant, said in new:
+            seen[mutant] = said
+            print(f"{said:30} {mutant}", flush=True)
+            if not said.startswith(NOT_JUDGED):
+                print(json.dumps([key[mutant], said]), file=file, flush=True)
+    for mutant, said in seen.items():
+        if arguments.write and not said.startswith(NOT_JUDGED) and not agree(mutant.known, said):
+            page = re.sub(rf"(?m)^(\| {mutant.number} .*\| )[^|]+ \|$", lambda row: f"{row[1]}{said} |", page)
+    if arguments.write:
+        PAGE.write_text(re.sub(SCORE, score(read_page(page)), page))
+    return 0 if tell(seen) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("Interrupted: the next run goes on from here.")

@@ -32,7 +32,7 @@ class Known:
 WORDS = "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 BUILT_IN = {"all", "benchmark", "clean", "install", "test"}  # targets of every Meson project
 PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "demo", "promises", "measure", "explore"]
-SCRIPTS = ["tests/notes/exercises.py", "tests/notes/check.py", "tests/measure/last_packet.py"]
+SCRIPTS = ["tests/notes/exercises.py", "tests/notes/check.py", "tests/notes/mutants.py", "tests/measure/last_packet.py"]
 
 
 def known(root: Path, build: Path) -> Known:
