@@ -152,12 +152,12 @@ def states(pid: int) -> "set[str]":
     return {stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{pid}/task").glob("*/stat")}
 
 
-def ends_with(parent: int) -> Callable[[], None]:
-    """For preexec_fn: however the test ends, by SIGKILL as well, the kernel ends the server with it."""
+def ends_with(parent: int, number: int = signal.SIGKILL) -> Callable[[], None]:
+    """For preexec_fn: however the test ends, by SIGKILL as well, the kernel ends the server with it, by this signal."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def ask_kernel() -> None:
-        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL) == -1:
+        if libc.prctl(PR_SET_PDEATHSIG, number) == -1:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
         if os.getppid() != parent:  # it has ended already
             os._exit(1)

@@ -7,9 +7,10 @@ of the clients that arrive evenly, a server that waits for w after the stop lose
 handshake is under way at the stop: this measures how many it is, for our server and those of others.
 
 A point is a server and a round trip, in a network of its own (own_network.py) with clients made by hand. In each of its
-stops n clients arrive in the last round trip before the stop, the k-th at (k + u) / n of it, where u is random, from 0
-to 1, and new for each stop; the SYN-ACK of each has left the server before the signal is sent. Before that, two
-controls: calm, the same without a stop; early, the same with the stop only after all last packets.
+stops n clients arrive in the last round trip before the stop, the k-th at (k + u) / n of it, where u, from 0 to 1, is
+new for each stop (pseudo-random, the same in each run of this program); the SYN-ACK of each has left the server before
+the signal is sent. Before that, two controls: calm, the same without a stop; early, the same with the stop only after
+all last packets.
 
 Exit status: 0 if all was measured; 1 if clients were lost where nobody should be (stage 4 before its last call is over;
 calm); 2 if something was left out, which the last lines name; 77 if this machine refuses the network.
@@ -24,6 +25,7 @@ import json
 import math
 import os
 import random
+import re
 import shutil
 import signal
 import statistics
@@ -47,8 +49,9 @@ from own_network import ACK, RST, Client, Segment, Wire  # noqa: E402
 PORT = 7899  # in a network of its own any is free
 LISTEN = "0A"  # in /proc/net/tcp
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-ROUND_TRIPS = "0.2,1,5,20,100,300,1000"  # ms
+ROUND_TRIPS = "1,5,20,100,300,1000,2000"  # ms
 ALONE = 20.0  # ms: a point with so short a round trip is measured alone
+LATE = 0.0002  # seconds: a stop in which a packet is later than this, and than a tenth of the round trip, is not fair
 APART = 0.1  # ms at least from one client to the next: it takes us up to 0.08 to send the last packets
 # What else could lose a client, or explain a loss away: the kernel counts it, for this network alone.
 COUNTERS = ("SyncookiesSent", "ListenOverflows", "TCPReqQFullDrop", "TCPMigrateReqSuccess", "TCPSynRetrans")
@@ -56,7 +59,10 @@ WATCH = 0.0003  # seconds: so long before a packet is due we do not sleep any mo
 FAULT = "FAULT: "
 SILENCE = 3.0  # seconds without an answer
 CONTROLS = 4  # of each kind
+INTERRUPTED = 130
 COMPILING = 180.0  # seconds at most, for one of the servers
+FEWEST_STOPS = 10  # or Student's t is more than 2 % off
+MOST_CLIENTS = 50_000  # of a point: each has a port of its own
 TRIES = 50  # a stop is repeated until it is fair, whatever became of its clients
 
 # Stage 4, but it closes after a time that is given: what it is told by WAIT_US, instead of looking who is still there.
@@ -98,7 +104,7 @@ class Visitor(Client):
         super().receive(segment)
 
     def acknowledge(self) -> None:
-        if not self.is_over.done():
+        if not self.is_over.done() and self.wire.socket.fileno() != -1:  # closed, if we were interrupted
             super().acknowledge()
 
     def fate(self) -> str:
@@ -195,9 +201,10 @@ async def stop_once(wire: Wire, point: Point, kind: str, offset: float) -> "dict
     finally:
         server.close()
     sent = [client.last_sent_at - stop for client in clients]
-    late = max(at - after for at, after in zip(sent, due))
+    taken = [client.last_sent_at - client.connected_at for client in clients]
+    late = max(*(at - after for at, after in zip(sent, due)), *(abs(time - round_trip) for time in taken))
     visits = [(1000 * after, 1000 * at, client.fate()) for after, at, client in zip(due, sent, clients)]
-    fair = are_let_in and late <= max(0.0001, round_trip / 10) and wire.lost() == frames_lost
+    fair = are_let_in and late <= max(LATE, round_trip / 10) and wire.lost() == frames_lost
     return {"kind": kind, "status": status, "fair": fair, "late": 1000 * late, "clients": visits}
 
 
@@ -224,11 +231,18 @@ async def measure(point: Point) -> "dict[str, Any]":
     return {"tried": tried, "counters": counters()}
 
 
+running: "set[subprocess.Popen[str]]" = set()
+
+
 def in_own_process(point: Point) -> "tuple[Point, int, str]":
     """A process can enter one network only."""
     command = [sys.executable, __file__, "--point", json.dumps(point)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    return point, result.returncode, result.stdout
+    ends = late_packets.ends_with(os.getpid(), signal.SIGTERM)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=ends) as process:
+        running.add(process)
+        output, _ = process.communicate()
+        running.discard(process)
+    return point, process.returncode, output
 
 
 def be_that_process(text: str) -> int:
@@ -241,7 +255,10 @@ def be_that_process(text: str) -> int:
         if point.real_time:
             os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
         own_network.enter()
-        print(json.dumps(loop.run_until_complete(measure(point))))
+        measuring = loop.create_task(measure(point))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, measuring.cancel)
+        print(json.dumps(loop.run_until_complete(measuring)))
         return 0
     except NotJudged as refused:
         print(refused)
@@ -249,6 +266,8 @@ def be_that_process(text: str) -> int:
     except (Fault, PermissionError) as fault:
         print(fault)
         return 1
+    except asyncio.CancelledError:
+        return INTERRUPTED
     finally:
         loop.close()
 
@@ -318,6 +337,8 @@ def compiled(command: "list[str]", **environment: str) -> None:
         result = subprocess.run(command, cwd=ROOT, env=everything, capture_output=True, text=True, timeout=COMPILING)
     except subprocess.TimeoutExpired as error:
         raise Fault(f"{command[0]} has not ended after {COMPILING:.0f} s") from error
+    except OSError as error:
+        raise Fault(f"{command[0]}: {error.strerror}") from error
     if result.returncode != 0:
         raise Fault(f"{command[0]} ended with status {result.returncode}: {result.stderr.strip()}")
 
@@ -367,14 +388,26 @@ def node(program: str, _: Path) -> Subject:
 
 
 PROGRAMS = {"nginx": nginx, "HAProxy": haproxy, "Go": go, "Node": node}
+VERSIONS = {"nginx": "-v", "HAProxy": "-v", "Go": "version", "Node": "--version"}
 NAMES = ("stage 4", *FIXED_WAITS, *PROGRAMS)
+
+
+def find(name: str) -> Optional[str]:
+    return shutil.which(name.lower(), path=os.environ["PATH"] + ":/usr/sbin")
+
+
+def version(name: str) -> str:
+    """As it tells it: "nginx 1.22.1"."""
+    said = subprocess.run([find(name) or "", VERSIONS[name]], capture_output=True, text=True)
+    number = re.search(r"\d+(\.\d+)+", said.stdout + said.stderr)
+    return f"{name} {number[0] if number else 'of unknown version'}"
 
 
 def set_up(names: Sequence[str], stage4: str, folder: Path, left_out: "list[str]") -> "Iterator[Subject]":
     for name in names:
         try:
             if name in PROGRAMS:
-                program = shutil.which(name.lower(), path=os.environ["PATH"] + ":/usr/sbin")
+                program = find(name)
                 if program is None:
                     raise Fault(f"no {name.lower()} is installed")
                 yield PROGRAMS[name](program, folder)
@@ -386,13 +419,24 @@ def set_up(names: Sequence[str], stage4: str, folder: Path, left_out: "list[str]
             left_out.append(f"{name}: {fault}")
 
 
+@contextlib.contextmanager
+def all_ended(pool: ThreadPoolExecutor) -> "Iterator[None]":
+    """Also if it is interrupted."""
+    try:
+        yield
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(running):
+            process.terminate()
+
+
 def report(points: "Sequence[Point]", jobs: int, raw: Any, left_out: "list[str]") -> "list[str]":
     """Measures them, and prints a row for each. Returns the last lines."""
     results: "list[Result]" = []
     print(HEADER, flush=True)
     for alone in (True, False):
         chosen = [point for point in points if (point.round_trip <= ALONE) == alone]
-        with ThreadPoolExecutor(1 if alone else jobs) as pool:
+        with ThreadPoolExecutor(1 if alone else jobs) as pool, all_ended(pool):
             for point, status, output in pool.map(in_own_process, chosen):
                 name, round_trip = point.subject.name, point.round_trip
                 if status == SKIPPED:
@@ -422,14 +466,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=25, help="for each stop (25, fewer if they were too close)")
     parser.add_argument("--jobs", type=int, default=6, help=f"points at the same time, if over {ALONE:g} ms (6)")
     parser.add_argument("--real-time", action="store_true", help="before all else on a busy machine, if you are root")
-    parser.add_argument("--raw", default=os.devnull, metavar="FILE", help="each client, a JSON line for each point")
+    raw = argparse.FileType("w")
+    parser.add_argument("--raw", type=raw, default=os.devnull, metavar="FILE", help="each client, a JSON line a point")
     parser.add_argument("--point", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    unknown = set(given.only.split(",")) - set(NAMES)
+    given.only = list(dict.fromkeys(given.only.split(",")))
+    given.round_trips = list(dict.fromkeys(given.round_trips))
+    unknown = set(given.only) - set(NAMES)
     if unknown:
         parser.error(f"no such server: {', '.join(sorted(unknown))}")
-    if min(given.round_trips) <= 0 or min(given.clients, given.jobs) < 1 or given.stops < 2:
-        parser.error("each number has to be positive, and 2 stops are the fewest that have an interval")
+    if not all(0 < round_trip <= 10_000 for round_trip in given.round_trips) or min(given.clients, given.jobs) < 1:
+        parser.error("each number has to be positive, and a round trip at most 10 s")
+    if not FEWEST_STOPS <= given.stops <= MOST_CLIENTS // given.clients:
+        parser.error(f"{FEWEST_STOPS} stops at least have an interval, and a point has {MOST_CLIENTS:,} clients at most")
     return given
 
 
@@ -438,14 +487,23 @@ def most(clients: int, round_trip: float) -> int:
     return min(clients, max(1, round(round_trip / APART)))
 
 
+def interrupt(*_: Any) -> None:
+    """Once, so that what was started is ended in peace: it comes to the whole group, and then from our parent."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    raise KeyboardInterrupt
+
+
 def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     given = arguments()
     if given.point:
         return be_that_process(given.point)
     begun = time.monotonic()
     left_out: "list[str]" = []
-    with tempfile.TemporaryDirectory() as folder, open(given.raw, "w") as raw:
-        subjects = list(set_up(given.only.split(","), os.path.abspath(given.stage4), Path(folder), left_out))
+    with tempfile.TemporaryDirectory() as folder, given.raw as raw:
+        subjects = list(set_up(given.only, os.path.abspath(given.stage4), Path(folder), left_out))
         points = [
             Point(subject, round_trip, given.stops, most(given.clients, round_trip), given.real_time)
             for round_trip in given.round_trips
@@ -457,9 +515,13 @@ def main() -> int:
             print(f"not measured here: {refused}")
             return SKIPPED
     print(*lines, *(f"left out: {what}" for what in left_out), sep="\n")
+    print("versions:", ", ".join(version(subject.name) for subject in subjects if subject.name in PROGRAMS) or "ours")
     print(f"{len(left_out)} left out; {time.monotonic() - begun:.0f} s")
     return 1 if any(line.startswith(FAULT) for line in lines) else 2 if left_out else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
