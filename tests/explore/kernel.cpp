@@ -781,7 +781,8 @@ int close(int fd) {
   const Outside outside;
   const int error = world.meets("close", fd);
   const Descriptor* const d = find(fd);
-  if (d == nullptr) return -1;
+  if (d == nullptr)
+    world.fail("closed twice", "Descriptor " + std::to_string(fd) + " is not open, and is closed.");
   if (d->of_socket != nullptr || d->of_pipe != nullptr) world.step(step_on("close", *d));
   close_now(*find(fd));
   return error == 0 ? 0 : fail(error);
@@ -848,9 +849,11 @@ ssize_t write(int fd, const void* bytes, size_t size) {
   if (const int error = world.meets("write", fd)) return fail(error);
   if (!d->writes) return fail(EBADF);
   Pipe& pipe = *d->of_pipe;
-  if (&pipe == &*pipes.begin())
-    kernel.printed.append(static_cast<const char*>(bytes), pipe.is_log ? size : 0);
-  if (pipe.is_log) return static_cast<ssize_t>(size);
+  if (pipe.is_log) {
+    const std::string_view text(static_cast<const char*>(bytes), size);
+    kernel.printed += text.substr(0, kernel.conditions.window);
+    return static_cast<ssize_t>(std::min(size, kernel.conditions.window));
+  }
   const std::size_t least = std::min<std::size_t>(size, PIPE_BUF);
   const auto room = [&pipe] { return pipe_size - pipe.bytes.size(); };
   if (!act({"write", &pipe}, d->nonblocking, [&] { return room() >= least || pipe.readers == 0; }))

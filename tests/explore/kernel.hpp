@@ -22,27 +22,22 @@ struct Kernel {
     int accept_error = 0;          // accept4() fails with it, once, at any call
     bool log_is_read = true;       // or stdout and stderr are a pipe that is full
     int bind_error = 0;            // bind() fails with it
-    std::size_t window = 262'144;  // bytes that a socket holds unread
+    std::size_t window = 262'144;  // bytes that a socket holds unread, or the log takes at once
     int inherits = 0;              // this signal is blocked and ignored at the start
     Time handshake = 0;            // how long a handshake's last packet is under way
     bool gentle = false;           // a reset may spare what has arrived: both are tried
     bool clients_wait = true;      // connect() waits until the program listens
   } conditions;
 
-  // Before each run.
-  void reset();
-  // To the process, as from kill(2).
-  void send(int signal);
+  void reset();           // before each run
+  void send(int signal);  // to the process, as from kill(2)
   void ignore(int signal);
   bool handles(int signal) const;
-  // Has somebody ever listened?
-  bool has_listened() const;
-  // Does somebody listen?
-  bool listens() const;
+  bool has_listened() const;  // has somebody ever?
+  bool listens() const;       // does somebody now?
   // The thread that is the client of this connection of the program's; 0 if it is none.
   std::size_t client_at(int fd) const;
-  // Does this thread run a signal's handler?
-  bool in_handler(const Thread& thread) const;
+  bool in_handler(const Thread& thread) const;  // of a signal
   // The process has ended; its clients go on. Ends the run when they are done.
   [[noreturn]] void end_process(int status);
 

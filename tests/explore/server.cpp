@@ -53,7 +53,7 @@ std::vector<ServerScenario> all_scenarios() {
        one_worker,
        {{Client::rude, "/sleep"}, plain},
        ctrl_c},
-      {"small", "answers that leave in pieces", one_worker, {plain}, ctrl_c, {}, {.window = 200}},
+      {"small", "answers that leave in pieces", one_worker, {plain}, ctrl_c, {}, {.window = 30}},
       {"late",
        "a handshake that takes 0.3 s",
        one_worker,
@@ -353,6 +353,8 @@ Failure judge(const ServerScenario& scenario) {
                 std::to_string(scenario.expected.status) + ": " +
                 kernel.printed.substr(kernel.printed.rfind('\n', kernel.printed.size() - 2) + 1)};
   }
+  if (std::ranges::any_of(kernel.printed, [](unsigned char c) { return c < ' ' && c != '\n'; }))
+    return {"no text", "What the server has printed is no text."};
   if (kernel.printed.find(scenario.expected.prints) == std::string::npos)
     return {"not said", "The server has not said: "s + scenario.expected.prints};
   for (std::size_t i = 0; i < world.count && kernel.ended_by == 0 && !scenario.expected.loses;
