@@ -161,6 +161,11 @@ bool is_about_signals(std::string_view call) {
   return call == "sigaction" || call == "pthread_sigmask";
 }
 
+// Is its error the reason that is printed? Not bad_alloc's; access() asks which pages to take.
+bool is_named(std::string_view call) {
+  return call != "malloc" && call != "write" && call != "access";
+}
+
 void judge_end(Verdict& verdict, const Point& point, const Calls& calls, bool gives_up) {
   const auto printed = [](const char* text) {
     return kernel.printed.find(text) != std::string::npos;
@@ -179,6 +184,9 @@ void judge_end(Verdict& verdict, const Point& point, const Calls& calls, bool gi
   // Where it is the words that fail, there are none.
   else if (status == 1 && !printed("stage4: ") && !printed("Gave up: ") && point.call != "write")
     verdict.broken[tells_truth] = "exit status 1, and no word of why";
+  else if (status == 1 && calls.met && !gives_up && is_named(point.call) &&
+           !printed(::strerror(point.error)))
+    verdict.broken[tells_truth] = "exit status 1, and another reason than this";
   else if (status == 0 && (!kernel.has_listened() ||
                            (!printed("Shutting down worker 1") && point.call != "write")))
     verdict.broken[tells_truth] = "exit status 0, and no shutdown";
