@@ -558,13 +558,18 @@ def bounded_channel(build: Path) -> None:
 
 @exercise("6.3", "tests/doctests")
 def kill_a_survivor(build: Path) -> None:
-    own = subprocess.run([build / "tests/doctests", "--test-suite=incoming"], capture_output=True, text=True)
+    tests = [build / "tests/doctests", "--test-suite=incoming", "--no-intro"]
+    own = subprocess.run(tests, capture_output=True, text=True)
     require(own.returncode == 0, f"Without the mutant, the tests should pass.\n{own.stdout}{own.stderr}")
+    listed = subprocess.run([*tests, "--list-test-cases"], capture_output=True, text=True).stdout
+    for case in (line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))):
+        alone = subprocess.run([*tests, f"--test-case={case.replace(',', '*')}"], capture_output=True, text=True)
+        require(alone.returncode == 0, f"The test {case!r} fails if it runs alone.\n{alone.stdout}")
     number = re.search(r"Number (\d+) survives", (SOURCE / "notes/mutants.md").read_text())[1]
     command = [sys.executable, SOURCE / "tests/notes/mutants.py", "--build", build, "--by", "incoming", number]
     result = subprocess.run(command, capture_output=True, text=True)
     killed = re.search("^incoming: ", result.stdout, re.MULTILINE)
-    require(killed is not None, f"Number {number} survives.\n{result.stdout}{result.stderr}")
+    require(killed is not None, f"Number {number} survives. (Is no request waiting or running?)\n{result.stdout}{result.stderr}")
 
 
 def solved(build: Path, names: list[str]) -> bool:

@@ -233,7 +233,8 @@ def tell(seen: dict[Mutant, str]) -> bool:
         print(f"{mutant}\n   {seen[mutant]}, and should be {mutant.known}")
     real = [mutant for mutant in seen if mutant.known != "equivalent" and mutant not in [*unknown, CONTROL]]
     killed = sum(seen[mutant] != "survives" for mutant in real)
-    print(f"killed {killed} of {len(real)} that are not equivalent ({100 * killed / max(1, len(real)):.1f} %)")
+    share = f" ({100 * killed / len(real):.1f} %)" if real else ""
+    print(f"killed {killed} of {len(real)} that are not equivalent{share}")
     print(f"{len(unknown)} not judged, {len(wrong)} not as the page says.")
     return not unknown and not wrong
 
