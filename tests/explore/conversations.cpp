@@ -207,7 +207,6 @@ const Conversation conversations[] = {
        see("accept", ::accept(fd, nullptr, nullptr));
        say(fd);
        receive(fd);
-       see("close", ::close(fd));
        see("fcntl", ::fcntl(fd, F_GETFD));
      }},
     {"lowest_number",
