@@ -781,7 +781,7 @@ int close(int fd) {
   const Outside outside;
   const int error = world.meets("close", fd);
   const Descriptor* const d = find(fd);
-  if (d == nullptr)
+  if (d == nullptr)  // EBADF, with luck: the number may be another thread's file by then
     world.fail("closed twice", "Descriptor " + std::to_string(fd) + " is not open, and is closed.");
   if (d->of_socket != nullptr || d->of_pipe != nullptr) world.step(step_on("close", *d));
   close_now(*find(fd));

@@ -53,7 +53,7 @@ std::vector<ServerScenario> all_scenarios() {
        one_worker,
        {{Client::rude, "/sleep"}, plain},
        ctrl_c},
-      {"small", "answers that leave in pieces", one_worker, {plain}, ctrl_c, {}, {.window = 30}},
+      {"small", "answers and log leave in pieces", one_worker, {plain}, ctrl_c, {}, {.window = 30}},
       {"late",
        "a handshake that takes 0.3 s",
        one_worker,
