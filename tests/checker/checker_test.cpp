@@ -48,11 +48,25 @@ TEST_SUITE("harness") {
 
   TEST_CASE("the end of a process is told as it was") {
     Process exits({"sh", "-c", "exit 7"});
-    CHECK(exits.wait_for_exit(10s)->with(7));
+    CHECK(exits.exit_within(10s).with(7));
     Process sleeps({"sleep", "60"});
     CHECK(sleeps.is_running());
     sleeps.send(SIGTERM);
-    CHECK(sleeps.wait_for_exit(10s)->text() == "ended by SIGTERM");
+    CHECK(sleeps.exit_within(10s).text() == "ended by SIGTERM");
+  }
+
+  TEST_CASE("what still runs is an error, that says why") {
+    Server server(stage_subject(4));
+    std::string said;
+    try {
+      server.exit_within(1ms);
+    } catch (const std::runtime_error& error) {
+      said = error.what();
+    }
+    CAPTURE(said);
+    CHECK(said.starts_with("still running after 1 ms\n  main waits for a client on port " +
+                           std::to_string(server.port())));
+    CHECK(why_it_runs(server.pid(), 2).empty());  // once is enough
   }
 
   TEST_CASE("the checker's exit status: all kept, not all, a mistake") {
@@ -101,12 +115,12 @@ TEST_SUITE("harness") {
         std::filesystem::temp_directory_path() / ("soak-" + std::to_string(::getpid()));
     for (const std::string stops : {"1", "2"}) {
       Process soak({BUILD "/tests/soak", "--stage", "3", "--stops", stops, "--state", state});
-      CHECK(soak.wait_for_exit(15s)->with(1));
+      CHECK(soak.exit_within(15s).with(1));
       CHECK(soak.out().starts_with("Stop " + stops));
       CHECK(soak.out().ends_with("exits other than 0: " + stops + "\n"));
     }
     Process other({BUILD "/tests/soak", "--stage", "4", "--state", state});
-    CHECK(other.wait_for_exit(15s)->with(2));
+    CHECK(other.exit_within(15s).with(2));
     std::filesystem::remove(state);
   }
 

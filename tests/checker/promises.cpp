@@ -31,7 +31,7 @@ Judgement broken(std::string evidence) { return {Verdict::broken, std::move(evid
 // How the server has ended, and what it said if it aborted.
 std::string ending(Server& server) {
   const std::optional<Exit> exit = server.wait_for_exit(0ms);
-  if (!exit) return "still running";
+  if (!exit) return "still running" + why_it_runs(server.pid(), 5);
   if (!exit->by_signal(SIGABRT)) return exit->text();
   std::string said;
   std::istringstream words(server.err());

@@ -144,7 +144,7 @@ void stop_once(Totals& totals, const Settings& settings) {
   if (good && result.is_clean()) return;
   std::cout << "Stop " << number(totals.stops) << ", after " << target << " answers, seed "
             << settings.seed << ": " << result.text() << "; "
-            << (exit ? exit->text() : "still running") << std::endl;
+            << (exit ? exit->text() : "still running" + why_it_runs(server.pid(), 2)) << std::endl;
 }
 
 int run(const Settings& settings) {

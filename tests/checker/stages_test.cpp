@@ -36,11 +36,7 @@ namespace {
 
 std::string binary(int stage) { return stage_subject(stage).command.front(); }
 
-Exit run(Process& process) {
-  const std::optional<Exit> exit = process.wait_for_exit(10s);
-  REQUIRE_MESSAGE(exit, "still running; it should have ended");
-  return *exit;
-}
+Exit run(Process& process) { return process.exit_within(10s); }
 
 // Stages 1 to 3 panic: the reason, and SIGABRT. Stage 4 says the reason, and exits with 1.
 void check_fails(int stage, Process& process, const std::string& reason) {
@@ -769,9 +765,7 @@ TEST_SUITE("rights") {
     REQUIRE(server.wait_for_out("got a job", 2));
     if (!break_listener(server)) return skip("no process may take another's descriptors");
     CHECK(slow.read().is_ok());
-    const std::optional<Exit> exit = server.wait_for_exit(4s);  // the silent one has 5 s otherwise
-    REQUIRE(exit);
-    CHECK(exit->with(1));
+    CHECK(server.exit_within(4s).with(1));  // the silent one has 5 s otherwise
     CHECK(server.err() == "stage4: cannot accept: Invalid argument\n");
   }
 }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <sstream>
+#include <stdexcept>
 #include <system_error>
 
 #include <fcntl.h>
@@ -58,6 +61,9 @@ std::chrono::microseconds duration(const timeval& time) {
 void become(char* const* argv, const Launch& launch, pid_t parent, int out, int err) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // So that why_it_runs() can tell, where a debugger may look only at what it has started (Yama, on
+  // every Ubuntu).
+  ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
   // If we were killed before that, nobody will kill it. (In a namespace of its own it sees no
   // parent.)
   if (launch.namespaces == 0 && ::getppid() != parent) ::_exit(127);
@@ -145,6 +151,12 @@ std::optional<Exit> Process::wait_for_exit(std::chrono::milliseconds limit) {
   return exit_;
 }
 
+Exit Process::exit_within(std::chrono::milliseconds limit) {
+  if (const std::optional<Exit> exit = wait_for_exit(limit)) return *exit;
+  throw std::runtime_error("still running after " + std::to_string(limit.count()) + " ms" +
+                           why_it_runs(pid_, 2));
+}
+
 std::string Process::out() const { return read_all(out_); }
 std::string Process::err() const { return read_all(err_); }
 
@@ -160,6 +172,23 @@ bool Process::wait_for_out(const std::string& text, std::size_t count) {
     return lines >= count;
   };
   return eventually([&] { return seen() || !is_running(); }) && seen();
+}
+
+std::string why_it_runs(pid_t pid, std::size_t indent) {
+  static std::atomic<bool> told = false;
+  if (told.exchange(true)) return "";
+  try {
+    Process why({"python3", SOURCE "/tests/bench/why.py", "--brief", std::to_string(pid)});
+    const std::optional<Exit> exit = why.wait_for_exit(10s);
+    if (!exit || !exit->with(0)) return "";
+    std::string text;
+    std::istringstream lines(why.out());
+    for (std::string line; std::getline(lines, line);)
+      text += '\n' + std::string(indent, ' ') + line;
+    return text;
+  } catch (const std::system_error&) {
+    return "";  // there is no python3
+  }
 }
 
 void pause_for(std::chrono::milliseconds time) {

@@ -47,6 +47,8 @@ class Process {
 
   // How it ended; nullopt if it is still running after `limit`.
   std::optional<Exit> wait_for_exit(std::chrono::milliseconds limit);
+  // The same. Throws std::runtime_error if it is still running then: with why, if that can be told.
+  Exit exit_within(std::chrono::milliseconds limit);
   bool is_running() { return !wait_for_exit(std::chrono::milliseconds(0)); }
 
   // All it has written so far.
@@ -64,6 +66,11 @@ class Process {
   FileDescriptor pidfd_;
   std::optional<Exit> exit_;
 };
+
+// Why a process that should have ended has not: what bench/why.py tells, each line indented by that
+// much. It stops the process for a moment, so it is asked after the verdict that it explains, and
+// once in a run. "" if nothing can be told; that takes 10 s at most, and mostly half of one.
+std::string why_it_runs(pid_t pid, std::size_t indent);
 
 // Waits until `done()` holds, looking again at short, growing intervals: for what cannot be waited
 // for otherwise. False after `limit`.

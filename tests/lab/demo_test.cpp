@@ -221,9 +221,7 @@ TEST_SUITE("demo") {
     for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
       Running running({BUILD "/tests/demo"});
       running.demo.send(signal);
-      const std::optional<Exit> exit = running.demo.wait_for_exit(5s);
-      REQUIRE(exit);
-      CHECK(exit->by_signal(signal));
+      CHECK(running.demo.exit_within(5s).by_signal(signal));
       for (const pid_t server : running.servers) CHECK(eventually([&] { return is_gone(server); }));
     }
   }
@@ -241,9 +239,7 @@ TEST_SUITE("demo") {
                                                {"--", "./no-such-server"}}) {
       command.insert(command.begin(), BUILD "/tests/demo");
       Process demo(command);
-      const std::optional<Exit> exit = demo.wait_for_exit(5s);
-      REQUIRE(exit);
-      CHECK(exit->with(2));
+      CHECK(demo.exit_within(5s).with(2));
       CHECK(demo.out().empty());
       CHECK(demo.err().starts_with("demo: "));
     }

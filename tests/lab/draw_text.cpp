@@ -134,7 +134,7 @@ std::string panel(const Recording& recording, const ServerRecord& server, Time l
   }
   for (const auto& [stream, words] : output(recording.scene, server))
     text += trimmed((padded(' ' + stream, name_width) + words).substr(0, width));
-  return text;
+  return server.why.empty() ? text : text + server.why.substr(1) + '\n';
 }
 
 }  // namespace

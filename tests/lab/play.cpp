@@ -71,6 +71,11 @@ bool Play::step() {
   look();
   recording_.now = now();
   recording_.over = is_over();
+  for (std::size_t i = 0; recording_.over && i < casts_.size(); ++i) {
+    ServerRecord& server = recording_.servers[i];
+    if (recording_.scene.plot == Plot::ctrl_c && !server.ending)
+      server.why = why_it_runs(casts_[i].server->pid(), 1);
+  }
   return !recording_.over;
 }
 

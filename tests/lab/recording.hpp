@@ -78,6 +78,7 @@ struct ServerRecord {
   std::optional<Ending> ending{};
   std::size_t disconnected = 0;  // workers that said so on stdout
   std::string said{};            // on stderr
+  std::string why{};             // it still runs, once nobody waits for its end any longer
 };
 
 struct Recording {

@@ -181,7 +181,7 @@ Cost measure_cost(std::size_t program, int requests) {
   cost.p99 = number_after(ab.err(), "\n99,");
   cost.memory = peak_memory(server.pid()) / 1024.0;
   server.send(SIGKILL);
-  const Exit used = server.wait_for_exit(10s).value();
+  const Exit used = server.exit_within(10s);
   cost.user = static_cast<double>(used.user.count()) / requests;
   cost.system = static_cast<double>(used.system.count()) / requests;
   return cost;

@@ -57,9 +57,8 @@ void check_threads(const std::vector<double>& threads) {
 
 std::string run(std::vector<std::string> command, int status = 0) {
   Process process(command);
-  const std::optional<Exit> end = process.wait_for_exit(60s);
-  REQUIRE(end);
-  CHECK_MESSAGE(end->with(status), end->text(), ": ", process.err());
+  const Exit end = process.exit_within(60s);
+  CHECK_MESSAGE(end.with(status), end.text(), ": ", process.err());
   return process.out() + process.err();
 }
 
