@@ -29,7 +29,7 @@ TEST_SUITE("harness") {
 
   TEST_CASE("an answer is whole with all of its body and an orderly end, and not otherwise") {
     const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-    CHECK(Answer{Answer::End::closed, text, {}}.is_ok());
+    CHECK(Answer{Answer::End::closed, text, {}}.text() == "200, whole");
     CHECK_FALSE(Answer{Answer::End::reset, text, {}}.is_whole());
     CHECK_FALSE(Answer{Answer::End::timed_out, text, {}}.is_whole());
     CHECK_FALSE(Answer{Answer::End::closed, text + "!", {}}.is_whole());

@@ -299,7 +299,8 @@ Judgement keeps_its_workers(const Subject& subject) {
   const std::size_t after = taken_together(server, subject.workers);
   const std::string evidence =
       "takes " + to_string(after) + " at a time after a storm of " + to_string(storm);
-  return after < before ? broken(evidence + ", " + to_string(before) + " before") : kept(evidence);
+  if (after >= before) return kept(evidence);
+  return broken(n_of_m(before - after, before) + " workers have left: " + evidence);
 }
 
 Judgement few_threads(const Subject& subject) {
