@@ -2,6 +2,7 @@
 """Does what the notes quote, name and run still hold?"""
 
 import argparse
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,9 +73,11 @@ def run(root: Path, files: list[str], refresh: bool, copy: Path) -> list[Fault]:
         found += Transcript(copy, document, refresh).run()
         if refresh:
             document.write(root)
-        if changed := subprocess.run(["git", "status", "--short"], cwd=copy, capture_output=True, text=True).stdout:
-            found.append(document.fault(len(document.lines), f"its commands leave something changed:\n{changed}"))
-            subprocess.run(["git", "stash", "-qu"], cwd=copy, check=True)
+        for file in (path for path in names.tree(ROOT) if path.suffix != ".md"):
+            ours = copy / file.relative_to(ROOT)
+            if not ours.exists() or ours.read_bytes() != file.read_bytes():
+                found.append(document.fault(len(document.lines), f"its commands leave {file.relative_to(ROOT)} changed"))
+                shutil.copy2(file, ours)
     return found
 
 

@@ -34,15 +34,13 @@ struct Pair {
 """
 
 CHECKS = """\
-@exercise("1.1", "stage1")
-def pages(build):
-    ...
+exercise("1.1", "stage1")
 """
 
 EXERCISE = """\
 ### 1.1 Pages
 
-Check: `python3 tests/notes/exercises.py 1.1`
+Check: `python3 tests/bench/exercises.py 1.1`
 
 <details><summary>Hint</summary>
 
@@ -76,7 +74,8 @@ class Notes(unittest.TestCase):
         self.write("common/sum.cpp", SOURCE)
         self.write("common/other.cpp", SOURCE.replace("sum < 0", "sum < 1"))
         self.write("common/sum.patch", "-  a\n+  b\n+  int a_long_name_for_the_answer = 42;\n")
-        self.write("tests/notes/exercises.py", CHECKS)
+        self.write("tests/bench/exercises.py", "")
+        self.write("tests/bench/chapter_1.py", CHECKS)
 
     def write(self, name: str, text: str) -> None:
         (self.root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -172,7 +171,7 @@ class Names(Notes):
             ```sh
             meson test -C build --suite unit && meson test -C build http --repeat 50
             build/stage1_single_thread/stage1 --port 1 | tail; build/tests/promises --only 1 -- ./mine --what {port}
-            git diff --no-index common/sum.cpp common; python3 tests/notes/exercises.py --build x 1.1
+            git diff --no-index common/sum.cpp common; python3 tests/bench/exercises.py --build x 1.1
             ```
             Exercise 1.1, and promises 1, 2 and 17.
             """
@@ -204,7 +203,7 @@ class Names(Notes):
         for command, words in (
             ("build/stage1_single_thread/stage1 --gone 1", "stage1 does not know --gone"),
             ("build/stage1/stage1 --port 1", "there is no program build/stage1/stage1"),
-            ("python3 tests/notes/exercises.py --gone", "exercises.py does not know --gone"),
+            ("python3 tests/bench/exercises.py --gone", "exercises.py does not know --gone"),
             ("cat common/gone.cpp | head", "there is no file common/gone.cpp"),
             ("git diff stage9_gone", "there is no file stage9_gone"),
             ("put_in gone", "there is no wrong turn gone"),
@@ -231,7 +230,7 @@ class Exercises(Notes):
             ({chapter: long_hint}, "notes/chapter.md:1: the hint of 1.1 is the answer"),
             ({"notes/other.md": ""}, "notes/other.md:1: notes/README.md does not name it"),
             ({"notes/answers/1.1_pages.patch": None}, f"notes/chapter.md:1: {changes}"),
-            ({"tests/notes/exercises.py": ""}, f"notes/chapter.md:1: {changes}"),
+            ({"tests/bench/chapter_1.py": ""}, f"notes/chapter.md:1: {changes}"),
             ({"notes/answers/1.3_gone.patch": ""}, "notes:1: there is no exercise 1.3"),
         ):
             with self.subTest(files):

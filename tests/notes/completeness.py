@@ -9,7 +9,8 @@ from markdown import Document, Fault, read
 
 def check(root: Path) -> Iterator[Fault]:
     patches = sorted((root / "notes/answers").glob("*.patch"))
-    checked = re.findall(r'^@exercise\("(\d+\.\d+)"', (root / "tests/notes/exercises.py").read_text(), re.MULTILINE)
+    chapters = "".join(file.read_text() for file in sorted((root / "tests/bench").glob("chapter_*.py")))
+    checked = re.findall(r'^exercise\("(\d+\.\d+)"', chapters, re.MULTILINE)
     titles: dict[str, str] = {}  # of the answers
     for document in read_all(root, "notes/answers"):
         for name, title, line, text in document.exercises():
@@ -57,7 +58,7 @@ def check_exercise(
         yield document.fault(
             line,
             f"exercise {name} changes code, or it does not: its text {'names' if tells else 'does not name'} a check, "
-            f"tests/notes/exercises.py has {'one' if has_check else 'none'}, answers/ has {len(patches)} patches",
+            f"tests/bench has {'one' if has_check else 'none'}, answers/ has {len(patches)} patches",
         )
     for patch in patches:
         for added in re.findall(r"^\+(?!\+\+)(.*)", patch.read_text(), re.MULTILINE):

@@ -32,7 +32,8 @@ class Known:
 WORDS = "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 BUILT_IN = {"all", "benchmark", "clean", "install", "test"}  # targets of every Meson project
 PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "demo", "promises", "measure", "explore"]
-SCRIPTS = ["tests/notes/exercises.py", "tests/notes/check.py", "tests/notes/mutants.py", "tests/measure/last_packet.py"]
+BENCH = ["tests/bench/exercises.py", "tests/bench/hunts.py"]
+SCRIPTS = [*BENCH, "tests/notes/check.py", "tests/notes/mutants.py", "tests/measure/last_packet.py"]
 
 
 def known(root: Path, build: Path) -> Known:
@@ -56,7 +57,7 @@ def known(root: Path, build: Path) -> Known:
         {target["name"] for target in targets} | BUILT_IN,
         {test["name"] for test in tests},
         {suite.split(":")[-1] for test in tests for suite in test["suite"]},
-        {str(Path(binary).relative_to(build)) for binary in binaries.values()},
+        {str(Path(binary).relative_to(build)) for binary in binaries.values()} | {"tests/why"},
         options,
         "\n".join((root / file).read_text() for file in sorted(files) if file.endswith((".cpp", ".hpp"))),
         {name for document in read_all(root, "notes") for name, _, _, _ in document.exercises()},
@@ -163,7 +164,7 @@ def check_word(known: Known, word: str, after: list[str]) -> Iterator[str]:
         yield from check_options(known, word.rpartition("/")[2], after)
     is_path = re.match(r"(stage\d|common|notes|tests)[\w-]*(/|$)", word) and not word.endswith("_")
     if is_path and word not in known.targets | known.tests | known.suites | known.programs:
-        if not is_file(known, re.sub(r"/?\$.*", "", word)):
+        if not is_file(known, re.sub(r"/?\$.*|:\d+$|\.was$", "", word)):
             yield f"there is no file {word}"
     if word in ("put_in", "take_out") and after and re.fullmatch(r"\w+", after[0]):
         if f"notes/wrong_turns/{after[0]}.patch" not in known.files:

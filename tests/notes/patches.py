@@ -2,13 +2,14 @@
 """Puts patches into a copy of the tree, builds it, judges it, and takes them out again.
 
 A wrong turn must break just the promises it is known to break, in the way it is known to. An exercise must be
-unsolved as it stands, and solved by its answer.
+unsolved as it stands, and solved by its answer and by the right solutions in tests/bench/solutions; each wrong one must
+be refused in the words that stand on top of it.
 """
 
 import argparse
 import contextlib
 import json
-import os
+import queue
 import re
 import shutil
 import subprocess
@@ -19,15 +20,19 @@ from pathlib import Path
 from typing import Iterator
 
 import names
-from exercises import EXERCISES
 from wrong_turns import WRONG_TURNS, WrongTurn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BENCH = ROOT / "tests/bench"
+sys.path.append(str(BENCH))
+from chapters import EXERCISES  # noqa: E402
+from patching import apply  # noqa: E402
+
 SERVER = "--port {port} --sleep-ms {sleep} --workers {workers} --take {take} --grace-ms {grace}".split()
 
 
 class Copy:
-    """A tree to change, like a reader's own: a repository with one commit, to be built in build/."""
+    """A tree to change, like a reader's own, to be built in build/."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -35,10 +40,6 @@ class Copy:
             target = folder / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-        author = ["-c", "user.name=reader", "-c", "user.email=reader@localhost"]
-        self.run("git", "init", "-q")
-        self.run("git", "add", ".")
-        self.run("git", *author, "commit", "-qm", "as it was")
         self.run("meson", "setup", "build")
 
     def run(self, *command: str | Path) -> None:
@@ -53,9 +54,9 @@ class Copy:
 
     @contextlib.contextmanager
     def patched(self, patch: Path) -> Iterator[None]:
-        self.run("git", "apply", patch)
+        apply(self.folder, patch.read_text())
         yield
-        self.run("git", "apply", "-R", patch)
+        apply(self.folder, patch.read_text(), reverse=True)
 
 
 @contextlib.contextmanager
@@ -125,7 +126,7 @@ def try_wrong_turns(chosen: list[str], checker: Path, explore: Path) -> bool:
     with temporary_copy() as copy, ThreadPoolExecutor(4) as pool:
         for turn in turns:
             binary = copy.folder.parent / turn.name
-            with copy.patched(Path("notes/wrong_turns") / f"{turn.name}.patch"):
+            with copy.patched(ROOT / "notes/wrong_turns" / f"{turn.name}.patch"):
                 copy.build("stage4_graceful_shutdown/stage4", "tests/stage4_server.so")
                 shutil.copy2(copy.folder / "build/stage4_graceful_shutdown/stage4", binary)
                 judging.append(pool.submit(judge, checker, binary))
@@ -135,43 +136,76 @@ def try_wrong_turns(chosen: list[str], checker: Path, explore: Path) -> bool:
     return all(as_known)
 
 
-def ask(copy: Copy, name: str) -> tuple[bool, str]:
-    """What the reader is told who asks whether the exercise is solved."""
-    command = [sys.executable, "tests/notes/exercises.py", name]
-    result = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True)
-    print(result.stdout + result.stderr, end="", flush=True)
-    return result.returncode == 0, result.stdout
+def solutions(name: str, every: bool) -> Iterator[Path | None]:
+    """What is judged of an exercise: the tree as it stands (None), its answer, and solutions; all of them, or two wrong
+    ones and a right one."""
+    yield None
+    yield next((ROOT / "notes/answers").glob(f"{name}_*.patch"))
+    right, wrong = (sorted((BENCH / "solutions" / name).glob(f"{kind}_*.patch")) for kind in ("right", "wrong"))
+    found_once = [patch for patch in wrong if re.search("^Refused: ", patch.read_text(), re.MULTILINE)]
+    yield from [*right, *wrong] if every else [*right[:1], *found_once[:2]]
 
 
-def try_answers(chosen: list[str]) -> bool:
-    wrong = []
-    with temporary_copy() as copy:
-        for name in chosen or EXERCISES:
-            solved_before, before = ask(copy, name)
-            with copy.patched(next((copy.folder / "notes/answers").glob(f"{name}_*.patch"))):
-                solved_after, _ = ask(copy, name)
-            if solved_before or "not yet" not in before or not solved_after:
-                wrong.append(name)
-    for name in wrong:
-        print(f"{name}: has to be 'not yet' before its answer, and 'solved' after it")
-    return not wrong
+def refusal(patch: Path) -> str:
+    """The words that the judge has to find; "" for a right solution."""
+    told = re.search("^Refused(?: by the builds all together)?: (.*)$", patch.read_text(), re.MULTILINE)
+    return told[1] if told and patch.name.startswith("wrong_") else ""
+
+
+def try_solution(name: str, patch: Path | None, copy: Copy, build: Path, once: bool) -> str:
+    """What is wrong with the verdict; "" if nothing is."""
+    command = [sys.executable, BENCH / "exercises.py", "--json", "--build", build, "--source", copy.folder]
+    with copy.patched(patch) if patch else contextlib.nullcontext():
+        result = subprocess.run([*command, *["--once"] * once, name], capture_output=True, text=True)
+    try:
+        verdict = json.loads(result.stdout)
+    except json.JSONDecodeError:
+        return f"no verdict: {result.stdout}{result.stderr}"
+    told = [f"{part['name']}: {' '.join(part['missing'].split())}" for part in verdict["parts"] if part["missing"]]
+    said = "; ".join(told) or "solved"
+    print(f"{name} {patch.stem if patch else 'as it stands'}: {said[:300]}", flush=True)
+    if patch and not patch.name.startswith("wrong_"):
+        return "" if verdict["solved"] else f"is right, and was refused: {said}"
+    if verdict["solved"]:
+        return "is wrong, and was accepted"
+    return "" if not patch or matches(refusal(patch), said) else f"should be refused as '{refusal(patch)}', not: {said}"
+
+
+def try_solutions(chosen: list[str], build: Path, every: bool) -> bool:
+    """In two copies at a time."""
+    todo = [(name, patch) for name in chosen or EXERCISES for patch in solutions(name, every)]
+    copies: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+
+    def judge_one(one: tuple[str, Path | None]) -> str:
+        copy = copies.get()
+        told = try_solution(*one, copy, build, once=not every)
+        copies.put(copy)
+        return told
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        for side in "left", "right":
+            copies.put(Copy(Path(folder) / side))
+        verdicts = list(pool.map(judge_one, todo))
+    for (name, patch), wrong in zip(todo, verdicts):
+        if wrong:
+            print(f"BUT {name} {patch.stem if patch else 'as it stands'} {wrong}")
+    return not any(verdicts)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="where the checker is built (build)")
-    parser.add_argument("kind", choices=["wrong_turns", "answers"])
+    parser.add_argument("kind", choices=["wrong_turns", "exercises", "solutions"])
     parser.add_argument("name", nargs="*", help="only these")
     arguments = parser.parse_args()
-    known = EXERCISES if arguments.kind == "answers" else [turn.name for turn in WRONG_TURNS]
+    known = [turn.name for turn in WRONG_TURNS] if arguments.kind == "wrong_turns" else EXERCISES
     for name in arguments.name:
         if name not in known:
             parser.error(f"there is no '{name}' among {', '.join(known)}")
-    # A build folder may be in a repository itself, and git must not take that one for the copy's.
-    os.environ["GIT_CEILING_DIRECTORIES"] = tempfile.gettempdir()
-    if arguments.kind == "answers":
-        return 0 if try_answers(arguments.name) else 1
-    return 0 if try_wrong_turns(arguments.name, *(arguments.build.resolve() / f"tests/{tool}" for tool in ("promises", "explore"))) else 1
+    build = arguments.build.resolve()
+    if arguments.kind == "wrong_turns":
+        return 0 if try_wrong_turns(arguments.name, build / "tests/promises", build / "tests/explore") else 1
+    return 0 if try_solutions(arguments.name, build, arguments.kind == "solutions") else 1
 
 
 if __name__ == "__main__":

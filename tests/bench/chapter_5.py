@@ -1,0 +1,50 @@
+"""Exercises of the page What it costs."""
+
+import time
+from pathlib import Path
+
+from checks import exercise, probe
+from server import Server, Tree, how, read, require, run, status
+
+exercise("5.1", "stage4", twins=False)
+
+
+@probe("5.1")
+def no_rest(tree: Tree) -> None:
+    program = tree.link(Path(__file__).with_name("rest_probe.cpp"), 4, "acceptor", "grace_period", "stop_signal")
+    ended = run([program], 30)
+    said = ended.stdout.strip() or how(ended.returncode)
+    require(ended.returncode == 0, f"Its Acceptor, with three clients and a stop: {said}")
+    with Server(tree, 4) as server:
+        require(status(server.get("/")) == 200, "GET / is not answered.")
+
+
+exercise("5.4", "stage1", "stage3", stage=1, kept=[1])
+
+
+@probe("5.4")
+def burns(tree: Tree) -> None:
+    for asked in 0.4, 1.5:
+        with Server(tree, 1, "--sleep-ms", str(int(asked * 1000))) as server:
+            start, before = time.monotonic(), server.wanted_cpu()
+            require(status(server.get("/")) == 200 and time.monotonic() - start < 0.3, "GET / burns, too.")
+            start, before = time.monotonic(), server.wanted_cpu()
+            answer = server.get("/sleep")
+            took, wanted = time.monotonic() - start, server.wanted_cpu() - before
+            require(status(answer) == 200, f"/sleep is answered with {answer[:15]!r}.")
+            require(took > asked * 0.98, f"A /sleep of {asked} s is over after {took:.2f} s.")
+            slow = took < asked * 1.3 + 0.2 or tree.sanitizer != "none"
+            require(slow, f"A /sleep of {asked} s takes {took:.2f} s.")
+            require(wanted > 0.85 * asked, f"In a /sleep of {asked} s it wants a processor for {wanted:.2f} s only.")
+            require(len(server.threads()) == 1, f"Stage 1 has {len(server.threads())} threads.")
+
+
+@probe("5.4")
+def each_for_its_own_time(tree: Tree) -> None:
+    with Server(tree, 3, "--sleep-ms", "1000") as server:
+        start = time.monotonic()
+        slow = [server.ask("/sleep") for _ in range(4)]
+        answers = [(status(read(client)), time.monotonic() - start) for client in slow]
+        shortest = min(took for _, took in answers)
+        require(all(code == 200 for code, _ in answers), "In stage 3, of four clients on /sleep, one is not answered.")
+        require(shortest > 0.98, f"In stage 3, four /sleep of 1 s at once: the first is over after {shortest:.2f} s.")

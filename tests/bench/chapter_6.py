@@ -1,0 +1,66 @@
+"""Exercises of the pages Every order and Mutants."""
+
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from checks import exercise, probe, require_rest
+from server import STAGES, Server, Tree, eventually, require, run
+
+exercise("6.2", "stage4", stage=4, kept=[3])
+SCENARIOS = ["idle", "jobs", "queue", "job-sends", "senders", "ahead"]
+INTO_THE_QUEUE = re.compile(r"^( *)state_->queue\.splice\(state_->queue\.end\(\).*;\n", re.MULTILINE)
+
+
+@probe("6.2")
+def a_sender_waits(tree: Tree) -> None:
+    with Server(tree, 4, "--workers", "1", "--sleep-ms", "3000") as server:
+        clients = [server.ask("/sleep") for _ in range(10)]
+        # One runs, one waits, and the main thread holds one for which there is no room.
+        too_many = eventually(lambda: server.accepted() > 3, limit=1)
+        require(not too_many, f"10 clients on /sleep, 1 worker: it has accepted {server.accepted()}, and not 3.")
+        require_rest(server, "While main waits for room")
+        for client in clients:
+            client.close()
+
+
+@probe("6.2")
+def never_more_than_one(tree: Tree) -> None:
+    """In every order, with an assertion of ours where a value enters the job queue."""
+    if tree.again:
+        return
+    channel = (tree.source / "common/channel.hpp").read_text()
+    entry = INTO_THE_QUEUE.search(channel)
+    require(entry is not None, "In common/channel.hpp, where does a value enter state_->queue, by splice()?")
+    with tempfile.TemporaryDirectory() as folder:
+        for part in "common", STAGES[4]:
+            shutil.copytree(tree.source / part, Path(folder) / part)
+        checked = f"{entry[0]}{entry[1]}if (state_->queue.size() > 1) std::abort();  // more than one\n"
+        header = f"#include <cstdlib>\n{channel.replace(entry[0], checked)}"
+        (Path(folder) / "common/channel.hpp").write_text(header)
+        told = run([tree.tools / "explore", "--pool", Path(folder) / STAGES[4], *SCENARIOS], 400)
+    failed = re.search(r"^(\S+): .*\n  (.+), in order ", told.stdout, re.MULTILINE)
+    require(failed is None, f"In some order of its threads the channel fails.\n{told.stdout[-3000:]}")
+    require(told.returncode in (0, 1) and "orders" in told.stdout, f"explore cannot try it: {told.stdout}{told.stderr}")
+
+
+exercise("6.3", "tests/doctests", twins=False)
+
+
+@probe("6.3")
+def kill_a_survivor(tree: Tree) -> None:
+    tests = [tree.build / "tests/doctests", "--test-suite=incoming", "--no-intro"]
+    own = run(tests, 60)
+    require(own.returncode == 0, f"Without the mutant, the tests should pass.\n{own.stdout}{own.stderr}")
+    listed = run([*tests, "--list-test-cases"], 60).stdout
+    for case in (line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))):
+        alone = run([*tests, f"--test-case={case.replace(',', '*')}"], 60)
+        require(alone.returncode == 0, f"The test {case!r} fails if it runs alone.\n{alone.stdout}")
+    number = re.search(r"Number (\d+) survives", (tree.source / "notes/mutants.md").read_text())[1]
+    mutants = [sys.executable, tree.source / "tests/notes/mutants.py", "--build", tree.build]
+    result = run([*mutants, "--by", "incoming", number], 300)
+    killed = re.search("^incoming: ", result.stdout, re.MULTILINE)
+    said = f"{result.stdout}{result.stderr}"
+    require(killed is not None, f"Number {number} survives. (Is no request waiting or running?)\n{said}")
