@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Hunts: a fault without a name, and what a user reports of it. You find the line, and a test that proves it.
+
+  hunts.py list               all of them, and which you have found
+  hunts.py start N            a copy of the workbook with fault N in it, and the report
+  hunts.py hint N [1|2|3]     which tool, which place, nearly the answer
+  hunts.py found N FILE:LINE -- COMMAND...
+                              is it that line, and does COMMAND fail with the fault and succeed without it?
+  hunts.py back N             removes the copy, and keeps your changes as a patch
+  hunts.py give_up N          what it was
+
+COMMAND runs in the copy's folder, three times with the fault and three times without it; what has been built there is
+built again before. Exit status: 0 if all is well, 1 if it was not found, 2 for a mistake.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import places
+from judge import build, configure
+from patching import DoesNotApply, apply
+from places import SOURCE
+from server import NotYet, Tree, require
+
+FILE = Path(__file__).resolve().parent / "hunts.json"
+DONE = SOURCE / "build/hunts.json"
+TARGETS = ["stage1", "stage2", "stage3", "stage4", "tests/promises", "tests/explore", "tests/demo", "tests/doctests"]
+
+
+@dataclass
+class Hunt:
+    level: str
+    report: str
+    patch: str
+    lines: list[str]  # "common/channel.hpp:55": each that counts as found
+    fault: str
+    hints: list[str]
+    proof: str  # a command that fails with the fault, and succeeds without it
+
+
+def packed(hunt: Hunt) -> dict[str, str]:
+    """So that nobody reads in passing what it is."""
+    hidden = {name: value for name, value in vars(hunt).items() if name not in ("level", "report")}
+    text = base64.b85encode(zlib.compress(json.dumps(hidden).encode(), 9)).decode()
+    return {"level": hunt.level, "report": hunt.report, "packed": text}
+
+
+def hunts() -> dict[str, Hunt]:
+    found = {}
+    for number, one in json.loads(FILE.read_text()).items():
+        hidden = json.loads(zlib.decompress(base64.b85decode(one["packed"])))
+        found[number] = Hunt(one["level"], one["report"], **hidden)
+    return found
+
+
+def solved() -> list[str]:
+    return json.loads(DONE.read_text()) if DONE.exists() else []
+
+
+def place(number: str) -> str:
+    return f"hunt-{number}"
+
+
+def start(number: str, hunt: Hunt) -> None:
+    again = places.patch_of(place(number)).exists()  # and the fault is in there
+    folder = places.start(place(number))
+    if not again:
+        apply(folder, hunt.patch)
+    configure(Tree(folder, folder / "build", folder))
+    print(f"Report {number} ({hunt.level}): {hunt.report}\n")
+    print(f"Search in {folder}; build there: ninja -C build stage3 stage4")
+
+
+def succeeds(command: list[str], folder: Path) -> bool:
+    """Whether it ends with 0 within two minutes, three times out of three; a NotYet if it is not always the same."""
+    words = command if len(command) > 1 else ["sh", "-c", *command]
+    results = set()
+    for _ in range(3):
+        try:
+            results.add(subprocess.run(words, cwd=folder, timeout=120).returncode == 0)
+        except subprocess.TimeoutExpired:
+            results.add(False)
+    require(len(results) == 1, "Of three runs, not all came out alike. Make the command try more often.")
+    return results.pop()
+
+
+def found(number: str, hunt: Hunt, line: str, command: list[str]) -> None:
+    """Throws NotYet."""
+    folder = places.place_of(place(number))
+    require(folder.is_dir(), f"There is no {folder}. Make it with: hunts.py start {number}")
+    file, _, at = line.rpartition(":")
+    ends = [known for known in hunt.lines if known.rpartition(":")[0].endswith(file) and file]
+    near = any(at.isdigit() and abs(int(known.rpartition(":")[2]) - int(at)) <= 2 for known in ends)
+    require(near, f"{line} is not where it is{', but the file is right' if ends else ''}.")
+    print("That is the line. Now the command:", flush=True)
+    tree = Tree(folder, folder / "build", folder)
+    built = [target for target in TARGETS if list((folder / "build").rglob(Path(target).name))]
+    build(tree, *built)
+    require(not succeeds(command, folder), "The command succeeds although the fault is there.")
+    apply(folder, hunt.patch, reverse=True)
+    try:
+        build(tree, *built)
+        require(succeeds(command, folder), "The command fails although the fault is gone.")
+    finally:
+        apply(folder, hunt.patch)
+    DONE.parent.mkdir(exist_ok=True)
+    DONE.write_text(json.dumps(sorted({*solved(), number}, key=int)))
+    print(f"Found. {hunt.fault}")
+
+
+def obey(verb: str, words: list[str]) -> None:
+    """Throws NotYet, DoesNotApply, OSError."""
+    every = hunts()
+    if verb == "list":
+        for number, hunt in every.items():
+            print(f"{number:>2} {hunt.level:6} {'found' if number in solved() else '     '} {hunt.report}")
+        return
+    require(bool(words) and words[0] in every, f"Which one? There are {', '.join(every)}.")
+    number, *rest = words
+    hunt = every[number]
+    if verb == "start":
+        start(number, hunt)
+    elif verb == "hint":
+        step = int(rest[0]) if rest and rest[0] in ("1", "2", "3") else 1
+        print(hunt.hints[step - 1])
+    elif verb == "give_up":
+        print(f"{hunt.fault}\n\n{hunt.patch}\nThis command shows it: {hunt.proof}")
+    elif verb == "back":
+        kept = places.back(place(number))
+        print(f"Your changes, with the fault, are in {kept}." if kept else "Nothing had been changed.")
+    elif verb == "found" and len(rest) > 2 and rest[1] == "--":
+        found(number, hunt, rest[0], rest[2:])
+    else:
+        raise ValueError
+
+
+def main() -> int:
+    verb, *words = sys.argv[1:] or ["--help"]
+    if verb in ("--help", "-h"):
+        print(__doc__.strip())
+        return 0
+    try:
+        obey(verb, words)
+    except NotYet as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    except ValueError:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    except (DoesNotApply, OSError) as reason:
+        print(reason, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
