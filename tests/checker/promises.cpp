@@ -25,13 +25,25 @@ using std::to_string;
 // "At once", on a busy machine: longer than that is the 5 s deadline of a silent client, or never.
 constexpr auto at_once = 3s;
 
-Judgement kept(std::string evidence) { return {Verdict::kept, std::move(evidence)}; }
-Judgement broken(std::string evidence) { return {Verdict::broken, std::move(evidence)}; }
+// Of the server that this thread has found still running: why. It is told after all other evidence.
+thread_local std::string why_running;
+
+Judgement kept(std::string evidence) {
+  why_running.clear();
+  return {Verdict::kept, std::move(evidence)};
+}
+
+Judgement broken(const std::string& evidence) {
+  return {Verdict::broken, evidence + std::exchange(why_running, "")};
+}
 
 // How the server has ended, and what it said if it aborted.
 std::string ending(Server& server) {
   const std::optional<Exit> exit = server.wait_for_exit(0ms);
-  if (!exit) return "still running" + why_it_runs(server.pid(), 5);
+  if (!exit) {
+    why_running += why_it_runs(server.pid(), 5);
+    return "still running";
+  }
   if (!exit->by_signal(SIGABRT)) return exit->text();
   std::string said;
   std::istringstream words(server.err());
