@@ -20,6 +20,7 @@ def scrub(lines: list[str]) -> list[str]:
         line = re.sub(r"^\[\d+\] \d+$", "[1] PID", line)
         line = re.sub(r"\b([Ww]orker) \d+", r"\1 N", line)
         line = re.sub(r"\b(\d+(?:\.\d+)?) ?(ms|s|seconds?)\b", in_seconds, line)
+        line = re.sub(r"\bprocess \d+", "process N", line)
         line = re.sub(r"(\d+) kB", how_much, line)
         line = re.sub(r"^(Date: ).*", r"\1DAY", line)
         line = re.sub(r"^(curl: \(\d+\)).*", r"\1", line)  # its words differ from version to version
