@@ -106,9 +106,9 @@ def make_tools(folder: Path, name: str) -> None:
 
 def list_all(arguments: argparse.Namespace) -> None:
     progress = Progress(arguments.build)
-    for name, (title, page, _) in titles().items():
+    for name, (title, _, _) in titles().items():
         place = places.place_of(name)
-        print(f"{name}  {title:32} {page:32} {progress.of(name):16} {place if place.is_dir() else ''}".rstrip())
+        print(f"{name}  {title:38} {progress.of(name):16} {place.name if place.is_dir() else ''}".rstrip())
 
 
 def next_one(arguments: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ import base64
 import json
 import subprocess
 import sys
+import textwrap
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def start(number: str, hunt: Hunt) -> None:
     if not again:
         apply(folder, hunt.patch)
     configure(Tree(folder, folder / "build", folder))
-    print(f"Report {number} ({hunt.level}): {hunt.report}\n")
+    print(textwrap.fill(f"Report {number} ({hunt.level}): {hunt.report}", 80) + "\n")
     print(f"Search in {folder}; build there: ninja -C build stage3 stage4")
 
 
@@ -118,7 +119,8 @@ def obey(verb: str, words: list[str]) -> None:
     every = hunts()
     if verb == "list":
         for number, hunt in every.items():
-            print(f"{number:>2} {hunt.level:6} {'found' if number in solved() else '     '} {hunt.report}")
+            head = f"{number:>2} {hunt.level:6} {'found' if number in solved() else '     '} "
+            print(textwrap.fill(hunt.report, 80, initial_indent=head, subsequent_indent=" " * len(head)))
         return
     require(bool(words) and words[0] in every, f"Which one? There are {', '.join(every)}.")
     number, *rest = words
@@ -127,7 +129,7 @@ def obey(verb: str, words: list[str]) -> None:
         start(number, hunt)
     elif verb == "hint":
         step = int(rest[0]) if rest and rest[0] in ("1", "2", "3") else 1
-        print(hunt.hints[step - 1])
+        print(textwrap.fill(hunt.hints[step - 1], 80))
     elif verb == "give_up":
         print(f"{hunt.fault}\n\n{hunt.patch}\nThis command shows it: {hunt.proof}")
     elif verb == "back":
