@@ -19,6 +19,7 @@ DEEP = 12  # members and pointers followed
 MANY = 4000  # values looked at for each frame
 FRAMES = 100  # of a thread
 END = time.monotonic() + 1.5  # the process is stopped all the while
+CUT = []  # what has not been looked at for lack of time: then others may have an object
 
 
 def is_own(file):
@@ -77,7 +78,10 @@ class Walk:
 
     def look(self, value, path, owner=("", 0), depth=0):
         self.left -= 1
-        if depth > DEEP or self.left < 0 or time.monotonic() > END:
+        if self.left < 0 or time.monotonic() > END:
+            CUT.append(path)
+            return
+        if depth > DEEP:
             return
         try:
             kind = value.type.strip_typedefs()
@@ -220,7 +224,7 @@ def main():
     threads = [thread_of(thread) for thread in sorted(gdb.selected_inferior().threads(), key=lambda one: one.num)]
     owners = {tuple(what[3:5]) for one in threads for what in one["objects"].values() if what[4]}
     values = [[kind, address, state(kind, address)] for kind, address in owners]
-    print("\nWHY " + json.dumps({"died": died, "threads": threads, "owners": values}), flush=True)
+    print("\nWHY " + json.dumps({"died": died, "threads": threads, "owners": values, "cut": bool(CUT)}), flush=True)
 
 
 main()

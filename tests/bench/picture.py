@@ -42,6 +42,7 @@ class Picture:
     def __init__(self, process: Process, seen: dict):
         self.process = process
         self.threads = process.threads
+        self.cut = seen.get("cut", False)
         self.values = {(kind, address): values for kind, address, values in seen.get("owners", [])}
         for one in seen.get("threads", []):
             if thread := self.threads.get(one["tid"]):
@@ -125,7 +126,7 @@ class Picture:
         text = f"{text}{called}{', or for its time to be over' if timed else ''}"
         by = self._having(thread, where)
         # Where nobody is seen to have it, somebody may all the same: the optimizer keeps no more than it needs.
-        return Wait(text, by, timed or not by, ("wake", start), ends, owner)
+        return Wait(text, by, timed or not by or self.cut, ("wake", start), ends, owner)
 
     def _lock(self, thread: Thread, start: int, shared: bool, called: str, timed: bool) -> Wait:
         text, what = f"waits for the mutex{called}", ("lock", start)
@@ -144,11 +145,16 @@ class Picture:
     # --- who can go on ---
 
     def _stuck(self) -> set[int]:
-        """What is left when all have been taken out that somebody who can go on might wake."""
-        stuck = {tid for tid, wait in self.waits.items() if not wait.outside}
+        """What is left when all have been taken out that somebody who can go on might wake. Where only those that wait
+        are seen to have the object, others may have it: in a register, or behind a pointer that was not followed."""
+        stuck = {tid for tid, wait in self.waits.items() if not wait.outside and (not wait.ends or self._others(wait))}
         while freed := {tid for tid in stuck if self.waits[tid].by - stuck}:
             stuck -= freed
         return stuck
+
+    def _others(self, wait: Wait) -> set[int]:
+        """Who has the object, and does not wait for it too."""
+        return {tid for tid in wait.by if self.waits[tid].what != wait.what}
 
     # --- in words ---
 
@@ -191,12 +197,8 @@ class Picture:
             return ""
         values = [f"{name} = {value}" for name, value in self.values.get(wait.owner, {}).items()][:4]
         shown = f" {short(wait.owner[0])} has {', '.join(values)}." if values else ""
-        others = [self.labels[tid] for tid in sorted(wait.by)]
-        free = [self.labels[tid] for tid in sorted(wait.by) if self.waits[tid].what != wait.what]
-        if free:
-            return f"{shown} {enumerate_names(free)} could {wait.ends}."
-        if others:
-            return f"{shown} Only {enumerate_names(others)} could {wait.ends}, and waits for the same."
+        if others := [self.labels[tid] for tid in sorted(self._others(wait))]:
+            return f"{shown} {enumerate_names(others)} could {wait.ends}."
         return f"{shown} No other thread is seen to have it: who is left to {wait.ends}?"
 
     def _verdict(self) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does `why` tell the cause? Tried on eight programs that hang and six that die, as they are built and with -O2.
+"""Does `why` tell the cause? Tried on nine programs that wait and six that die, as they are built and with -O2.
 
 None of them has a line or a name of the stages: what is told comes from what was read.
 """
@@ -29,6 +29,7 @@ HANGS = {
     "promise_forgotten": ("main waits for the result of result. thread 2 could set it", "thread 2 sleeps", OPEN),
     "reader_becomes_writer": ("cache_mutex, which a reader holds", "main could release it", STUCK),
     "silent_client": ("main waits for thread 2 to end", "for the client at 127.0.0.1:", "to send", OPEN),
+    "hidden_sender": ("main sleeps", OPEN),
     "latch_left": ("thread 2 waits for the latch all", "main could count it down", STUCK),
 }
 DIES = {
