@@ -189,8 +189,11 @@ class Places(unittest.TestCase):
         self.home.chmod(0o555)
         try:
             self.assertIn("cannot be made", self.type("exercises.py", "start", "3.4", expect=2))
+            self.book.chmod(0o555)
+            self.assertIn("cannot be written to", self.type("exercises.py", "1.2", expect=1))
         finally:
             self.home.chmod(0o755)
+            self.book.chmod(0o755)
 
 
 class Hunts(unittest.TestCase):

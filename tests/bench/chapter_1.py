@@ -165,7 +165,7 @@ def many_come_while_it_serves(tree: Tree) -> None:
             target = "/sleep" if client is clients[0] else "/"
             client.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         server.send(signal.SIGCONT)
-        time.sleep(0.2)
+        eventually(lambda: server.has_read(clients[0]))
         late = [server.ask("/") for _ in range(60)]
         for client in [*clients, *late]:
             answered = status(read(client, limit=6)) == 200
@@ -221,7 +221,6 @@ def rests_and_gives_back(tree: Tree) -> None:
         silent = server.connect()
         require_rest(server, "With one silent client")
         reset(silent)
-        time.sleep(0.1)
         require_rest(server, "After a silent client's reset")
         for _ in range(30):
             server.get("/")

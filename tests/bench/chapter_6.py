@@ -1,12 +1,18 @@
 """Exercises of the pages Every order and Mutants."""
 
+import contextlib
+import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Iterator
 
 from checks import exercise, probe, require_rest
+from patching import difference
+from places import SOURCE
 from server import STAGES, Server, Tree, eventually, require, run
 
 exercise("6.2", "stage4", stage=4, kept=[3])
@@ -55,12 +61,52 @@ def kill_a_survivor(tree: Tree) -> None:
     own = run(tests, 60)
     require(own.returncode == 0, f"Without the mutant, the tests should pass.\n{own.stdout}{own.stderr}")
     listed = run([*tests, "--list-test-cases"], 60).stdout
-    for case in (line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))):
-        alone = run([*tests, f"--test-case={case.replace(',', '*')}"], 60)
-        require(alone.returncode == 0, f"The test {case!r} fails if it runs alone.\n{alone.stdout}")
+    cases = [line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))]
+    with busy_processors():
+        for case in cases:
+            alone = run([*tests, f"--test-case={case.replace(',', '*')}"], 60)
+            fails = f"The test {case!r} fails if it runs alone on a busy machine.\n{alone.stdout}"
+            require(alone.returncode == 0, fails)
+    require_no_reading(tree)
     number = re.search(r"Number (\d+) survives", (tree.source / "notes/mutants.md").read_text())[1]
-    mutants = [sys.executable, tree.source / "tests/notes/mutants.py", "--build", tree.build]
-    result = run([*mutants, "--by", "incoming", number], 300)
-    killed = re.search("^incoming: ", result.stdout, re.MULTILINE)
+    mutants = [sys.executable, tree.source / "tests/notes/mutants.py", "--build", tree.build, "--by", "incoming"]
+    before = doctests()
+    result = run([*mutants, "0", number], 400)
     said = f"{result.stdout}{result.stderr}"
+    control = re.search("^incoming: .* 0 common/", result.stdout, re.MULTILINE)
+    require(control is None, f"In another folder the tests fail without any mutant.\n{said}")
+    killed = re.search(f"^incoming: .* {number} stage4", result.stdout, re.MULTILINE)
     require(killed is not None, f"Number {number} survives. (Is no request waiting or running?)\n{said}")
+    left = doctests() - before
+    require(not left, f"With the mutant, the test leaves {len(left)} process behind. Who ends it?")
+
+
+def doctests() -> set[str]:
+    """The processes of that program, also of one that has been removed."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/exe"):
+        with contextlib.suppress(OSError):
+            if re.search(r"/doctests( \(deleted\))?$", os.readlink(link)):
+                found.add(link.parts[2])
+    return found
+
+
+@contextlib.contextmanager
+def busy_processors() -> Iterator[None]:
+    """Twice as many processes as processors, that do nothing else."""
+    command = [sys.executable, "-c", "while True: pass"]
+    burning = [subprocess.Popen(command) for _ in range(2 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for process in burning:
+            process.kill()
+            process.wait()
+
+
+def require_no_reading(tree: Tree) -> None:
+    """That the new lines look at what the program does, and not at its text."""
+    name = "tests/unit/incoming_test.cpp"
+    added = re.findall(r"^\+(?!\+\+)(.*)", difference(SOURCE, tree.source, [name]), re.MULTILINE)
+    reads = next((line.strip() for line in added if re.search(r"ifstream|fopen|::open\(|SOURCE\b", line)), "")
+    require(not reads, f"A test of the source's text is none of what it does: `{reads}`")

@@ -17,7 +17,9 @@ not, 2 for a mistake in the command line.
 """
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import sys
 import time
@@ -53,7 +55,10 @@ class Progress:
 
     def add(self, name: str, parts: list[Part]) -> None:
         self.results[name] = [sum(not part.missing for part in parts), len(parts)]
-        self.file.write_text(json.dumps(self.results, indent=2))
+        with contextlib.suppress(OSError):  # a verdict is worth telling, where it cannot be kept
+            whole = self.file.with_suffix(f".{os.getpid()}")  # two may judge at the same time
+            whole.write_text(json.dumps(self.results, indent=2))
+            whole.replace(self.file)
 
     def of(self, name: str) -> str:
         points, most = self.results.get(name, (0, 0))
@@ -82,7 +87,7 @@ def check(name: str, arguments: argparse.Namespace) -> bool:
     parts = [tools] if tools.missing else judge(EXERCISES[name], tree, arguments.once, tell)
     points = sum(not part.missing for part in parts)
     missing = next((f"{part.name}: {part.missing}" for part in parts if part.missing), "")
-    if not tools.missing:
+    if not tools.missing and not arguments.source:  # another's solution is no progress of mine
         Progress(arguments.build).add(name, parts)
     if quiet:
         told = {"exercise": name, "tree": str(tree.source), "solved": not missing, "points": points, "of": len(parts)}

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import re
 import shutil
 import signal
@@ -31,6 +32,8 @@ def configure(tree: Tree, *options: str) -> None:
     if (tree.build / "build.ninja").exists():
         return
     require(shutil.which("meson") is not None, "Meson is not installed (apt install meson).")
+    writable = os.access(tree.build.parent, os.W_OK)
+    require(writable, f"{tree.build.parent} cannot be written to. Name a build folder elsewhere: --build DIR")
     made = run(["meson", "setup", tree.build, tree.source, *options], 120)
     said = f"{made.stdout}{made.stderr}"
     told = re.findall(r"^.*ERROR: (.*)$", said, re.MULTILINE) or said.strip().splitlines()[-1:] or ["without a word"]

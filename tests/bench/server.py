@@ -2,8 +2,10 @@
 
 import contextlib
 import ctypes
+import json
 import os
 import re
+import shlex
 import signal
 import socket
 import struct
@@ -57,14 +59,21 @@ class Tree:
         objects = [next((self.build / STAGES[stage]).rglob(f"{part}.cpp.o")) for part in parts]
         program = self.build / main.stem
         with _LINKING:  # two probes want the same
-            newest = max(file.stat().st_mtime for file in [main, *objects])
+            newest = max(file.stat().st_mtime for file in [main, *objects, self.build / "common/libcommon.a"])
             if not program.exists() or program.stat().st_mtime < newest:
                 self.compile(program, [main, *objects])
         return program
 
+    def compiler(self) -> list[str]:
+        """The one that Meson has chosen, and with which library."""
+        commands = json.loads((self.build / "compile_commands.json").read_text())
+        words = shlex.split(commands[0]["command"])
+        first = next(at for at, word in enumerate(words) if word.startswith("-"))
+        return words[:first] + [word for word in words if word.startswith("-stdlib=")]
+
     def compile(self, program: Path, parts: Sequence[str | Path]) -> Path:
         """Builds it as the tree is built, with their common/. Throws NotYet."""
-        compiler = [*os.environ.get("CXX", "c++").split(), "-std=c++20", "-O1", "-g", "-pthread"]
+        compiler = [*self.compiler(), "-std=c++20", "-O1", "-g", "-pthread"]
         sanitizer = [] if self.sanitizer == "none" else [f"-fsanitize={self.sanitizer}"]
         common = [f"-I{self.source}", self.build / "common/libcommon.a"]
         made = run([*compiler, *sanitizer, *parts, *common, "-o", program], 120)

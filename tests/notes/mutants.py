@@ -245,20 +245,18 @@ def main() -> int:
     parser.add_argument("--fresh", action="store_true", help="judge anew what has been judged before")
     parser.add_argument("--write", action="store_true", help="write into the page what has killed each")
     parser.add_argument("--by", default="", help="judged by this suite alone: what it kills, or the numbers given")
-    parser.add_argument("number", type=int, nargs="*", help="only these")
+    parser.add_argument("number", type=int, nargs="*", help="only these; 0 is one that changes nothing")
     arguments = parser.parse_args()
     page = PAGE.read_text()
     try:
         every = read_page(page)
     except ValueError as why:
         parser.error(f"notes/mutants.md: {why}")
-    if unknown := set(arguments.number) - {mutant.number for mutant in every}:
+    if unknown := set(arguments.number) - {mutant.number for mutant in [CONTROL, *every]}:
         parser.error(f"there is no mutant {min(unknown)}, only 1 to {len(every)}")
-    chosen = [mutant for mutant in every if mutant.number in arguments.number]
+    chosen = [mutant for mutant in [CONTROL, *every] if mutant.number in arguments.number]
     if not arguments.number:  # what nobody can tell apart is tried only if it is asked for
         chosen = [CONTROL, *(m for m in every if m.known.startswith(arguments.by) and m.known != "equivalent")]
-    # A build folder may be in a repository itself, and git must not take that one for the copy's.
-    os.environ["GIT_CEILING_DIRECTORIES"] = tempfile.gettempdir()
     sources = [path.read_bytes() for path in names.tree(ROOT) if "notes" not in path.parts and path.suffix != ".md"]
     tree = hashlib.sha256(b"\0".join(sources)).hexdigest()
     key = {mutant: f"{tree} {arguments.by} {mutant.file}: {mutant.old} -> {mutant.new}" for mutant in chosen}
