@@ -186,7 +186,7 @@ class Picture:
             lines.append(f"{self.labels[tid]} {wait.text}.{self._about(wait)}")
             following = sorted(wait.by & self.stuck or wait.by, key=lambda one: one not in chain)
             if not following:
-                return [*lines, self._verdict()]
+                return [*lines, self._verdict(lonely=bool(wait.ends) and self.knows_lines())]
             tid = next((one for one in following if one in chain), following[0])
         circle = [self.labels[one] for one in [*chain[chain.index(tid) :], tid]]
         return [*lines, *([f"This is a circle: {' -> '.join(circle)}."] if tid in self.stuck else []), self._verdict()]
@@ -201,10 +201,12 @@ class Picture:
             return f"{shown} {enumerate_names(others)} could {wait.ends}."
         return f"{shown} No other thread is seen to have it: who is left to {wait.ends}?"
 
-    def _verdict(self) -> str:
+    def _verdict(self, lonely: bool = False) -> str:
         free = [label for tid, label in self.labels.items() if tid not in self.stuck]
         # Who holds a mutex, and whom a join awaits, is known. Who may notify is what the stacks show.
         seen = "By what the stacks show, " if any(self.waits[tid].ends for tid in self.stuck) else ""
+        if not self.stuck and lonely:
+            return "No circle is seen, and nobody who could end that."
         if not self.stuck:
             return "No circle: what each of them waits for may still come."
         if not free:
