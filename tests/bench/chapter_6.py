@@ -70,25 +70,12 @@ def kill_a_survivor(tree: Tree) -> None:
     require_no_reading(tree)
     number = re.search(r"Number (\d+) survives", (tree.source / "notes/mutants.md").read_text())[1]
     mutants = [sys.executable, tree.source / "tests/notes/mutants.py", "--build", tree.build, "--by", "incoming"]
-    before = doctests()
     result = run([*mutants, "0", number], 400)
     said = f"{result.stdout}{result.stderr}"
     control = re.search("^incoming: .* 0 common/", result.stdout, re.MULTILINE)
     require(control is None, f"In another folder the tests fail without any mutant.\n{said}")
     killed = re.search(f"^incoming: .* {number} stage4", result.stdout, re.MULTILINE)
     require(killed is not None, f"Number {number} survives. (Is no request waiting or running?)\n{said}")
-    left = doctests() - before
-    require(not left, f"With the mutant, the test leaves {len(left)} process behind. Who ends it?")
-
-
-def doctests() -> set[str]:
-    """The processes of that program, also of one that has been removed."""
-    found = set()
-    for link in Path("/proc").glob("[0-9]*/exe"):
-        with contextlib.suppress(OSError):
-            if re.search(r"/doctests( \(deleted\))?$", os.readlink(link)):
-                found.add(link.parts[2])
-    return found
 
 
 @contextlib.contextmanager
