@@ -24,6 +24,7 @@ struct Row {
   unsigned port = 0;
   unsigned peer_port = 0;
   unsigned state = 0;
+  std::size_t unsent = 0;
   std::size_t unread = 0;
   unsigned long inode = 0;
 };
@@ -65,7 +66,7 @@ std::optional<Rows> ask_kernel(unsigned states) {
       if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
       const auto* row = static_cast<const inet_diag_msg*>(NLMSG_DATA(head));
       rows.push_back({ntohs(row->id.idiag_sport), ntohs(row->id.idiag_dport), row->idiag_state,
-                      row->idiag_rqueue, row->idiag_inode});
+                      row->idiag_wqueue, row->idiag_rqueue, row->idiag_inode});
     }
   }
 }
@@ -78,8 +79,9 @@ Rows read_table(unsigned states) {
   std::getline(table, line);
   while (std::getline(table, line)) {
     Row row;
-    if (std::sscanf(line.c_str(), "%*u: %*x:%x %*x:%x %x %*x:%zx %*x:%*x %*x %*u %*u %lu",
-                    &row.port, &row.peer_port, &row.state, &row.unread, &row.inode) == 5 &&
+    if (std::sscanf(line.c_str(), "%*u: %*x:%x %*x:%x %x %zx:%zx %*x:%*x %*x %*u %*u %lu",
+                    &row.port, &row.peer_port, &row.state, &row.unsent, &row.unread,
+                    &row.inode) == 6 &&
         (states & 1U << row.state) != 0) {
       rows.push_back(row);
     }
@@ -135,9 +137,14 @@ char state_in(const std::filesystem::path& folder) {
 
 std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
   std::map<std::uint16_t, Peer> found;
-  for (const Row& row : sockets_in(1U << established | 1U << close_wait)) {
+  const Rows rows = sockets_in(1U << established | 1U << close_wait);
+  for (const Row& row : rows) {
     if (row.port == port)
       found[static_cast<std::uint16_t>(row.peer_port)] = {row.inode != 0, row.unread};
+  }
+  for (const Row& row : rows) {  // the clients' sides
+    const auto peer = found.find(static_cast<std::uint16_t>(row.port));
+    if (row.peer_port == port && peer != found.end()) peer->second.unread += row.unsent;
   }
   return found;
 }

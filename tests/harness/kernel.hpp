@@ -15,7 +15,7 @@
 // The server's side of one connection.
 struct Peer {
   bool accepted = false;   // by the server; else it is still in the kernel's queue
-  std::size_t unread = 0;  // bytes that have come, and the server has not read
+  std::size_t unread = 0;  // bytes on their way to the server, or there and not yet read
 };
 
 // All established connections to 127.0.0.1:`port`, by the client's port.
