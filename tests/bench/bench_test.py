@@ -120,6 +120,28 @@ class Patches(unittest.TestCase):
             self.assertEqual((tree / "a").read_text(), "1\n")
 
 
+    def test_every_byte_comes_back(self):
+        pairs = [(b"a\n", b"a"), (b"a\nb", b"a\nc"), (b"a\n", None), (None, b"a\n"), (b"\xe9\n", b"\xe8\n")]
+        pairs += [(b"a\r\nb\r\n", b"a\r\nc\r\n"), (b"a\x0cb\n", b"c\x0cb\n"), (b"\xc2\x85a\n", b"\xc2\x85b\n")]
+        for contents in pairs:
+            with self.subTest(contents), tempfile.TemporaryDirectory() as folder:
+                trees = [Path(folder) / side for side in ("old", "new")]
+                for tree, content in zip(trees, contents):
+                    tree.mkdir()
+                    if content is not None:
+                        (tree / "file").write_bytes(content)
+                patch = patching.difference(*trees, ["file"])
+                for reverse in False, True:
+                    patching.apply(trees[reverse], patch, reverse)
+                    there = trees[reverse] / "file"
+                    self.assertEqual(there.read_bytes() if there.exists() else None, contents[not reverse])
+
+    def test_it_stays_in_its_tree(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with self.assertRaisesRegex(patching.DoesNotApply, "is not in"):
+                patching.apply(Path(folder), "--- /dev/null\n+++ b/../evil\n@@ -0,0 +1 @@\n+x\n")
+
+
 class Places(unittest.TestCase):
     """In a workbook that lies in another repository, under a name with a space, and without git in reach."""
 
@@ -158,6 +180,23 @@ class Places(unittest.TestCase):
         self.assertIn(f"{pool}:1: ", said)
         self.assertIn("0 of 7 points", self.type("exercises.py", "list"))
         self.assertEqual((self.home / "sheet2.cpp").read_text(), "mine\n")
+
+    def test_nothing_is_lost(self):
+        pool, place = "stage3_pool/thread_pool.cpp", self.home / "work book-3.4"
+        kept = self.home / "work book-3.4.patch"
+        self.type("exercises.py", "start", "3.4")
+        (place / "run_me.sh").write_text("#!/bin/sh\n")
+        (place / "run_me.sh").chmod(0o755)
+        self.assertIn("your work stays in", self.type("exercises.py", "back", "3.4"))
+        self.assertTrue((self.home / "work book-3.4.1/run_me.sh").exists())
+        self.type("exercises.py", "start", "3.4")
+        (place / pool).write_text("mine\n")
+        self.type("exercises.py", "back", "3.4")
+        (self.book / pool).write_text("the next edition\n")
+        before = kept.read_text()
+        self.assertIn("does not fit", self.type("exercises.py", "start", "3.4", expect=2))
+        self.assertFalse(place.exists())
+        self.assertEqual(kept.read_text(), before)
 
     def test_a_wrong_turn(self):
         pool = self.book / "stage4_graceful_shutdown/thread_pool.cpp"

@@ -34,7 +34,6 @@ from places import SOURCE
 from server import NotYet, Tree, require
 
 
-
 def titles() -> dict[str, tuple[str, str, str]]:
     """Of each exercise that is judged: its title, where it is told, and its hint."""
     found = {}
@@ -171,8 +170,7 @@ def place_verb(verb: str, name: str) -> None:
         configure(Tree(place, place / "build", place))
         print(f"Work in {place}\nBuild there: ninja -C build; the judge, here: python3 tests/bench/exercises.py {name}")
     elif verb == "back":
-        kept = places.back(name)
-        print(f"Your changes are in {kept}; start puts them in again." if kept else "Nothing had been changed.")
+        print(places.back(name))
     else:
         print(places.changes(name), end="")
 
@@ -218,7 +216,10 @@ def main() -> int:
     for name in arguments.words:
         if name not in EXERCISES:
             parser.error(f"there is no exercise '{name}': there are {', '.join(EXERCISES)}")
-    return 0 if all([check(name, arguments) for name in arguments.words]) else 1
+    try:
+        return 0 if all([check(name, arguments) for name in arguments.words]) else 1
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

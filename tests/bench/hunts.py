@@ -14,7 +14,10 @@ built again before. Exit status: 0 if all is well, 1 if it was not found, 2 for 
 """
 
 import base64
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -69,10 +72,7 @@ def place(number: str) -> str:
 
 
 def start(number: str, hunt: Hunt) -> None:
-    again = places.patch_of(place(number)).exists()  # and the fault is in there
-    folder = places.start(place(number))
-    if not again:
-        apply(folder, hunt.patch)
+    folder = places.start(place(number), hunt.patch)  # what was kept has the fault in it
     configure(Tree(folder, folder / "build", folder))
     print(textwrap.fill(f"Report {number} ({hunt.level}): {hunt.report}", 80) + "\n")
     print(f"Search in {folder}; build there: ninja -C build stage3 stage4")
@@ -83,10 +83,15 @@ def succeeds(command: list[str], folder: Path) -> bool:
     words = command if len(command) > 1 else ["sh", "-c", *command]
     results = set()
     for _ in range(3):
+        process = subprocess.Popen(words, cwd=folder, start_new_session=True)
         try:
-            results.add(subprocess.run(words, cwd=folder, timeout=120).returncode == 0)
+            results.add(process.wait(120) == 0)
         except subprocess.TimeoutExpired:
             results.add(False)
+        finally:  # with all that it has started
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     require(len(results) == 1, "Of three runs, not all came out alike. Make the command try more often.")
     return results.pop()
 
@@ -134,8 +139,7 @@ def obey(verb: str, words: list[str]) -> None:
     elif verb == "give_up":
         print(f"{hunt.fault}\n\n{hunt.patch}\nThis command shows it: {hunt.proof}")
     elif verb == "back":
-        kept = places.back(place(number))
-        print(f"Your changes, with the fault, are in {kept}." if kept else "Nothing had been changed.")
+        print(places.back(place(number)))
     elif verb == "found" and len(rest) > 2 and rest[1] == "--":
         found(number, hunt, rest[0], rest[2:])
     else:
@@ -147,6 +151,7 @@ def main() -> int:
     if verb in ("--help", "-h"):
         print(__doc__.strip())
         return 0
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the fault is put in again
     try:
         obey(verb, words)
     except NotYet as missing:

@@ -2,11 +2,13 @@
 the workbook, nor whatever repository that lies in."""
 
 import filecmp
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Iterator
 
-from patching import apply, difference
+from patching import apply, difference, read, write
 from server import NotYet, require
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -16,11 +18,14 @@ ANSWERS = SOURCE / "notes/answers"
 
 def files_of(tree: Path) -> Iterator[str]:
     """The tree's files, without build folders and what begins with a dot; relative to it."""
+    return (file for file in _all_files(tree) if not any(part.startswith(".") for part in Path(file).parts))
+
+
+def _all_files(tree: Path) -> Iterator[str]:
     for path in sorted(tree.rglob("*")):
         within = path.relative_to(tree)
-        folders = [tree / folder for folder in list(within.parents)[:-1]]
-        hidden = any(part.startswith(".") or part == "__pycache__" for part in within.parts)
-        if path.is_file() and not hidden and not any((folder / "meson-info").is_dir() for folder in folders):
+        built = any((tree / folder / "meson-info").is_dir() for folder in list(within.parents)[:-1])
+        if path.is_file() and "__pycache__" not in within.parts and not built:
             yield str(within)
 
 
@@ -33,21 +38,25 @@ def patch_of(name: str) -> Path:
     return SOURCE.parent / f"{SOURCE.name}-{name}.patch"
 
 
-def start(name: str) -> Path:
-    """Makes the place. What an earlier `back` has kept is put in again; a wrong turn is put in."""
+def start(name: str, patch: str = "") -> Path:
+    """Makes the place, with what an earlier `back` has kept; else with a patch, which a wrong turn has of its own."""
     place = place_of(name)
     require(not place.exists(), f"{place} is there already: work there, or put it away with: exercises.py back {name}")
+    patch = read(patch_of(name)) or patch or read(WRONG_TURNS / f"{name}.patch")
     try:
-        for file in files_of(SOURCE):
-            (place / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(SOURCE / file, place / file)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}.") as folder:
+            whole = copied(Path(folder) / place.name)
+            apply(whole, patch)
+            whole.rename(place)
     except OSError as error:
         raise NotYet(f"{place} cannot be made: {error.strerror}.") from None
-    kept, turn = patch_of(name), WRONG_TURNS / f"{name}.patch"
-    if kept.exists():
-        apply(place, kept.read_text())
-    elif turn.exists():
-        apply(place, turn.read_text())
+    return place
+
+
+def copied(place: Path) -> Path:
+    for file in files_of(SOURCE):
+        (place / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(SOURCE / file, place / file)
     return place
 
 
@@ -64,15 +73,31 @@ def _same(one: Path, other: Path) -> bool:
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
-def back(name: str) -> Path | None:
-    """Removes the place, and returns the file in which its changes are kept; None if there were none."""
-    changed, kept = changes(name), patch_of(name)
+def back(name: str) -> str:
+    """Removes the place, and keeps what was changed as a patch. What a patch cannot hold, as the mode of a file, keeps
+    the place from being removed. Returns what was done."""
+    place, changed, kept = place_of(name), changes(name), patch_of(name)
+    if not _gives_back(place, changed):
+        number = next(n for n in range(1, 1000) if not place.with_name(f"{place.name}.{n}").exists())
+        aside = place.rename(place.with_name(f"{place.name}.{number}"))
+        return f"A patch cannot hold all that you have changed: your work stays in {aside}"
     if changed:
-        kept.write_text(changed)
+        write(kept, changed)
     else:
         kept.unlink(missing_ok=True)
-    shutil.rmtree(place_of(name))
-    return kept if changed else None
+    shutil.rmtree(place)
+    return f"Your changes are in {kept}; start puts them in again." if changed else "Nothing had been changed."
+
+
+def _gives_back(place: Path, patch: str) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        again = copied(Path(folder) / "again")
+        apply(again, patch)
+        files = list(_all_files(place))
+        return files == list(_all_files(again)) and all(
+            _same(place / file, again / file) and os.access(place / file, os.X_OK) == os.access(again / file, os.X_OK)
+            for file in files
+        )
 
 
 def turn(name: str, out: bool) -> list[Path]:
