@@ -217,6 +217,8 @@ def main():
     died = {
         "thread": (here.ptid[1] or here.ptid[0]) if here else 0,
         "signal": number("$_siginfo.si_signo"),
+        "code": number("$_siginfo.si_code"),
+        "stack": number("(unsigned long)$sp"),
         "address": number("$_siginfo._sifields._sigfault.si_addr"),
         "exit": number("$_exitcode", -1),
         "exit_signal": number("$_exitsignal"),

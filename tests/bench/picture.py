@@ -5,11 +5,12 @@ import re
 import textwrap
 from dataclasses import dataclass, field
 
-from process import Process, Thread, short
+from process import Process, Thread, read, short
 
 _WRITES = {"write", "sendto", "sendmsg"}
 _ON_DESCRIPTOR = _WRITES | {"read", "recvfrom", "recvmsg", "accept", "accept4"}  # their first argument
-_LOCKING = ("pthread_mutex_lock", "pthread_mutex_timedlock", "pthread_rwlock_rdlock", "pthread_rwlock_wrlock")
+_LOCKING = ("pthread_mutex_lock", "pthread_mutex_timedlock", "pthread_mutex_cond_lock")
+_SHARING = ("pthread_rwlock_rdlock", "pthread_rwlock_wrlock")
 _NOTIFIED = ("pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait")
 # What a thread waits for, by the end of the object's type, and what another does to end that.
 _WAKERS = {
@@ -36,6 +37,7 @@ class Wait:
     what: tuple = ()  # the same for all that wait for the same
     ends: str = ""  # what another thread would have to do, if any thread that has the object may: "notify it"
     owner: tuple[str, int] = ("", 0)  # the object that it is a part of: type and address
+    timed: bool = False
 
 
 class Picture:
@@ -119,14 +121,16 @@ class Picture:
         called += f" (of {short(owner[0])})" if called and owner[0] and "." not in name else ""
         kind = re.sub("<.*", "", kind)
         if "mutex" in kind or (not kind and thread.is_in(*_LOCKING)):
-            return self._lock(thread, start, "shared" in kind or thread.is_in(*_LOCKING[2:]), called, timed)
+            return self._lock(thread, start, "shared" in kind, called, timed)
+        if not kind and thread.is_in(*_SHARING):  # where that begins, is not known
+            return Wait("waits for a read-write lock", outside=True)
         unknown = "waits for a change of" if called else "waits to be woken"
         unknown = "waits for a notification" if thread.is_in(*_NOTIFIED) else unknown
         text, ends = next((how for end, how in _WAKERS.items() if kind.endswith(end)), (unknown, "wake it"))
         text = f"{text}{called}{', or for its time to be over' if timed else ''}"
         by = self._having(thread, where)
         # Where nobody is seen to have it, somebody may all the same: the optimizer keeps no more than it needs.
-        return Wait(text, by, timed or not by or self.cut, ("wake", start), ends, owner)
+        return Wait(text, by, timed or not by or self.cut, ("wake", start), ends, owner, timed)
 
     def _lock(self, thread: Thread, start: int, shared: bool, called: str, timed: bool) -> Wait:
         text, what = f"waits for the mutex{called}", ("lock", start)
@@ -135,8 +139,12 @@ class Picture:
             return Wait(f"{text}, which it holds itself", {holder}, timed, what)
         if holder in self.threads:
             return Wait(f"{text}, which {self.labels[holder]} holds", {holder}, timed, what)
-        if holder:
+        if holder and not read(f"/proc/{holder}/comm"):
             return Wait(f"{text}, which thread {holder} held when it ended", set(), timed, what)
+        if holder:  # either it lies in shared memory, or it was copied
+            shares = not thread.arguments[1] & _PRIVATE
+            held = "holds" if shares else "held at the fork()"
+            return Wait(f"{text}, which thread {holder} of another process {held}", set(), timed or shares, what)
         if shared:
             readers = self._having(thread, start)
             return Wait(f"{text}, which a reader holds", readers, timed or not readers, what, "release it")
@@ -164,7 +172,7 @@ class Picture:
         for tid, thread in self.threads.items():
             groups.setdefault((_line(thread.path() or [""]), self.waits[tid].text), []).append(self.labels[tid])
         rows = [
-            (enumerate_names(labels), place, text if len(labels) == 1 else re.sub(r"^(wait|sleep|run)s", r"\1", text))
+            (_listed(labels), place, text if len(labels) == 1 else re.sub(r"^(wait|sleep|run)s", r"\1", text))
             for (place, text), labels in groups.items()
         ]
         width = min(18, max(len(name) for name, _, _ in rows))
@@ -179,14 +187,15 @@ class Picture:
         """From main on, or from the first that is stuck: why does it not go on?"""
         lines: list[str] = []
         chain: list[int] = []
-        tid = self.process.pid if self.process.pid in self.stuck or not self.stuck else min(self.stuck)
+        candidates = self.stuck or self.threads.keys()
+        tid = self.process.pid if self.process.pid in candidates else min(candidates)
         while tid not in chain:
             chain.append(tid)
             wait = self.waits[tid]
             lines.append(f"{self.labels[tid]} {wait.text}.{self._about(wait)}")
             following = sorted(wait.by & self.stuck or wait.by, key=lambda one: one not in chain)
             if not following:
-                return [*lines, self._verdict(lonely=bool(wait.ends) and self.knows_lines())]
+                return [*lines, self._verdict(lonely=bool(wait.ends) and not wait.timed and self.knows_lines())]
             tid = next((one for one in following if one in chain), following[0])
         circle = [self.labels[one] for one in [*chain[chain.index(tid) :], tid]]
         return [*lines, *([f"This is a circle: {' -> '.join(circle)}."] if tid in self.stuck else []), self._verdict()]
@@ -198,21 +207,26 @@ class Picture:
         values = [f"{name} = {value}" for name, value in self.values.get(wait.owner, {}).items()][:4]
         shown = f" {short(wait.owner[0])} has {', '.join(values)}." if values else ""
         if others := [self.labels[tid] for tid in sorted(self._others(wait))]:
-            return f"{shown} {enumerate_names(others)} could {wait.ends}."
-        return f"{shown} No other thread is seen to have it: who is left to {wait.ends}?"
+            return f"{shown} {_listed(others)} could {wait.ends}."
+        return f"{shown} No other thread is seen to have it: who is left to {wait.ends}?" if not wait.timed else shown
 
     def _verdict(self, lonely: bool = False) -> str:
+        stuck = [label for tid, label in self.labels.items() if tid in self.stuck]
         free = [label for tid, label in self.labels.items() if tid not in self.stuck]
         # Who holds a mutex, and whom a join awaits, is known. Who may notify is what the stacks show.
-        seen = "By what the stacks show, " if any(self.waits[tid].ends for tid in self.stuck) else ""
+        guessed = any(self.waits[tid].ends for tid in self.stuck)
+        seen = "By what the stacks show, " if guessed else ""
+        if not self.stuck and self.cut:
+            return "There was no time to look at all that they have in hand, so who could wake whom is not known."
         if not self.stuck and lonely:
-            return "No circle is seen, and nobody who could end that."
+            return "No circle is seen, and nobody is seen who could end that."
         if not self.stuck:
             return "No circle: what each of them waits for may still come."
         if not free:
             return f"{seen}{'every thread' if len(self.threads) > 1 else 'main'} is stuck for ever."
-        stuck = enumerate_names([label for tid, label in self.labels.items() if tid in self.stuck])
-        return f"{seen}{stuck} can never go on; {enumerate_names(free)} can."
+        if guessed:
+            return f"{seen}nobody can wake {_listed(stuck)}, unless {_listed(free)} can."
+        return f"{_listed(stuck)} can never go on; {_listed(free)} can."
 
 
 def _line(path: list[str]) -> str:
@@ -221,7 +235,7 @@ def _line(path: list[str]) -> str:
     return next((line for line in map(" > ".join, shorter) if len(line) <= _PLACE), shorter[-1][-1])[:_PLACE]
 
 
-def enumerate_names(labels: list[str]) -> str:
+def _listed(labels: list[str]) -> str:
     """thread 3, thread 4, thread 5 -> threads 3 to 5."""
     parts = [label.rpartition(" ") for label in labels]
     numbers = [int(number) for _, _, number in parts if number.isdigit()]

@@ -77,7 +77,7 @@ def short(function: str) -> str:
 def read(path: str) -> str:
     """"" if it cannot be read."""
     with contextlib.suppress(OSError):
-        return Path(path).read_text()
+        return Path(path).read_text(errors="replace")
     return ""
 
 
@@ -85,7 +85,9 @@ class Process:
     def __init__(self, pid: int):
         if not Path(f"/proc/{pid}").exists():
             raise CannotTell(f"There is no process {pid}. Has it ended?")
-        self.pid = pid
+        status = read(f"/proc/{pid}/status")
+        pid = self.pid = int(re.search(r"Tgid:\s+(\d+)", status)[1])  # the number may have been a thread's
+        self.stopped = re.search(r"State:\s+T", status) is not None
         self.name = read(f"/proc/{pid}/comm").strip()
         before = self._times()
         if not before:
@@ -141,16 +143,23 @@ class Process:
         if row is None:
             return "for a socket"
         if row[3] == "0A":  # LISTEN
-            return f"for a client on port {int(row[1].rpartition(':')[2], 16)}"
+            return f"for a client on port {_port(row[1])}"
         other = next((r[9] for r in rows if r[1] == row[2] and r[2] == row[1]), "0")
         gone = ", which has ended its side," if row[3] == "08" else ""  # CLOSE_WAIT
-        return f"for the client at {_address(row[2])}{_owner(other)}{gone} to {'send' if reads else 'read'}"
+        client = "the client" if any(r[3] == "0A" and _port(r[1]) == _port(row[1]) for r in rows) else "the other side"
+        return f"for {client} at {_address(row[2])}{_owner(other)}{gone} to {'send' if reads else 'read'}"
 
 
 def _address(text: str) -> str:
     """0100007F:1EC6 -> 127.0.0.1:7878."""
-    host, _, port = text.partition(":")
-    return f"{socket.inet_ntoa(struct.pack('=I', int(host[-8:], 16)))}:{int(port, 16)}"
+    words = [struct.pack("=I", int(word, 16)) for word in re.findall("[0-9A-F]{8}", text.partition(":")[0])]
+    if len(words) == 1 or words[:3] == [bytes(4), bytes(4), b"\0\0\xff\xff"]:  # of IPv4, also in a socket of IPv6
+        return f"{socket.inet_ntoa(words[-1])}:{_port(text)}"
+    return f"[{socket.inet_ntop(socket.AF_INET6, b''.join(words))}]:{_port(text)}"
+
+
+def _port(text: str) -> int:
+    return int(text.rpartition(":")[2], 16)
 
 
 def _owner(inode: str) -> str:

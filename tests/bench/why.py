@@ -6,10 +6,12 @@
   why CORE [PROGRAM]  a core file: where the program died
   why -- COMMAND...   runs the command; if it dies, tells where
 
-The process stops for less than a second, and then goes on. This needs gdb; without gdb it tells what /proc knows.
+The process stops for up to two seconds, and then goes on (where it waits in epoll_wait() or the like, by EINTR). This
+needs gdb; without gdb it tells what /proc knows.
 Exit status: 0 if something could be told, 2 if not.
 """
 
+import ctypes
 import json
 import os
 import re
@@ -52,6 +54,10 @@ def ask_gdb(*arguments: str, limit: float | None = 8, **popen) -> dict:
 
 def why_it_hangs(pid: int, brief: bool) -> None:
     process = Process(pid)
+    pid = process.pid
+    if process.stopped:
+        print(f"{process.name} is stopped, as by Ctrl-Z. This lets it go on: kill -CONT {pid}")
+        return
     seen, missing = {}, ""
     try:
         seen = ask_gdb("-p", str(pid), *INSIDE)
@@ -84,6 +90,10 @@ def children(pid: int | str) -> list[int]:
     return [int(child) for children in lists for child in children.split()]
 
 
+def end_with_us() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def run(command: list[str]) -> None:
     """The program reads and writes where we do; gdb is between us and hands our descriptors on."""
     for descriptor in 0, 1, 2:
@@ -98,8 +108,12 @@ def run(command: list[str]) -> None:
             for program in children(gdb):
                 os.kill(program, number)
 
-    signal.signal(signal.SIGINT, pass_on)  # Ctrl-C is for the program; gdb would stop
-    popen = {"pass_fds": (7, 8, 9), "start_new_session": True}
+    file = shutil.which(command[0])
+    if file and not Path(file).read_bytes().startswith(b"\x7fELF"):
+        raise CannotTell(f"{command[0]} is a script. Name the program that it starts.")
+    for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:  # they are for the program; gdb would stop
+        signal.signal(number, pass_on)
+    popen = {"pass_fds": (7, 8, 9), "start_new_session": True, "preexec_fn": end_with_us}
     died.tell(ask_gdb(*words, *INSIDE, "--args", *command, limit=None, **popen))
 
 
@@ -122,6 +136,7 @@ def main() -> int:
     if words in (["--help"], ["-h"]):
         print(__doc__.strip())
         return 0
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # why | head -1
     try:
         why(words)
     except CannotTell as reason:

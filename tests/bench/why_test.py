@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does `why` tell the cause? Tried on nine programs that wait and six that die, as they are built and with -O2.
+"""Does `why` tell the cause? Tried on ten programs that wait and ten that die, as they are built and with -O2.
 
 None of them has a line or a name of the stages: what is told comes from what was read.
 """
@@ -7,6 +7,7 @@ None of them has a line or a name of the stages: what is told comes from what wa
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ HANGS = {
     "reader_becomes_writer": ("cache_mutex, which a reader holds", "main could release it", STUCK),
     "silent_client": ("main waits for thread 2 to end", "for the client at 127.0.0.1:", "to send", OPEN),
     "hidden_sender": ("main sleeps", OPEN),
+    "behind_a_callback": ("nobody can wake main and thread 3, unless thread 2 can.",),
     "latch_left": ("thread 2 waits for the latch all", "main could count it down", STUCK),
 }
 DIES = {
@@ -38,8 +40,12 @@ DIES = {
     2: ("SIGSEGV", " visit ", "a null pointer was followed", "-Db_sanitize=address,undefined"),
     3: ("SIGABRT", " job ", "An exception was thrown here"),
     4: ("SIGABRT", " give_back ", "Memory was freed twice", "-Db_sanitize=address,undefined"),
-    5: ("SIGPIPE", " answer ", "a client that has gone"),
-    6: ("SIGSEGV", " recurse ", "The stack is full"),
+    5: ("SIGPIPE", " answer ", "a client or a pipe that has gone"),
+    6: ("SIGSEGV", " recurse ", "The stack is full: these functions call each other without end."),
+    7: ("SIGABRT", " free_slot ", "abort() was called."),
+    8: ("SIGABRT", " stop ", "An exception left a function that is noexcept, or a destructor."),
+    9: ("SIGSEGV", " fill ", "The stack is full: a local variable is too large for it."),
+    10: ("SIGSEGV", " visit ", "It followed a pointer that is no address"),
 }
 
 
@@ -125,6 +131,12 @@ class Why(unittest.TestCase):
         self.assert_says(why(core), "Pool::~Pool")
         self.assert_says(why(core, program), "Pool::~Pool")
 
+    def test_a_stopped_one(self):
+        with running(built(self.folder, "promise_forgotten")) as pid:
+            os.kill(pid, signal.SIGSTOP)
+            wait_until_idle(pid)
+            self.assert_says(why(pid), f"is stopped, as by Ctrl-Z. This lets it go on: kill -CONT {pid}")
+
     def test_without_gdb(self):
         nothing = self.folder / "nothing"
         nothing.mkdir()
@@ -153,6 +165,7 @@ class Why(unittest.TestCase):
                 (("--",), "why PID"),
                 ((HERE / "why.py",), "Which program has left"),
                 (("--", "/no/such/program"), "It cannot be started"),
+                (("--", HERE / "why.py"), "is a script"),
             ]:
                 with self.subTest(words=words):
                     said = why(*words)

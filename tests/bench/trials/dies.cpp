@@ -1,4 +1,4 @@
-// Six ways to die, by number.
+// Ten ways to die, by number.
 
 #include <cstdlib>
 #include <memory>
@@ -27,6 +27,15 @@ void answer(int client) {
   if (::send(client, "x", 1, 0) == -1) std::abort();
 }
 
+void free_slot() { std::abort(); }
+
+void stop() noexcept { job(); }
+
+void fill() {
+  volatile char buffer[64 << 20];
+  buffer[0] = 1;
+}
+
 int recurse(int n) { return n == 0 ? 1 : recurse(n + 1) + 1; }
 
 int main(int argc, char** argv) {
@@ -43,5 +52,9 @@ int main(int argc, char** argv) {
     if (::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == -1 || ::close(ends[1]) == -1) return 1;
     answer(ends[0]);
   }
+  if (way == 7) free_slot();
+  if (way == 8) stop();
+  if (way == 9) fill();
+  if (way == 10) visit(reinterpret_cast<Node*>(0x4141414141414141));
   return way == 6 ? recurse(argc) : 0;
 }
