@@ -37,6 +37,7 @@ def names_in_any_order(tree: Tree) -> None:
     slow = {"SLOW_START": "360", "SLOW_START_LESS": "30"}
     with Server(tree, 3, "--workers", "12", "--sleep-ms", "500", slow=slow) as server:
         require_names(server, 12)
+        eventually(lambda: not server.asleep())  # a thread may have its name before it begins
         for _ in range(4):
             before = len(re.findall(r"Worker \d+ got", server.stdout()))
             client = server.ask("/sleep")
@@ -117,6 +118,17 @@ def grows_again(tree: Tree) -> None:
             require(quick == 200 and took < 1, f"After a crowd, beside 20 clients on /sleep, GET / takes {took:.1f} s.")
             for client in slow:
                 read(client)
+
+
+@probe("3.4")
+def does_not_grow_for_nothing(tree: Tree) -> None:
+    with Server(tree, 3, "--workers", "4", "--sleep-ms", "200") as server:
+        for _ in range(10):
+            for client in [server.ask("/sleep") for _ in range(5)]:
+                read(client)
+            time.sleep(0.2)
+        threads = len(server.threads())
+        require(threads < 10, f"5 clients at once, ten times, make {threads} threads: a fifth worker is enough.")
 
 
 for _scene in "pairs", "race":

@@ -1,6 +1,7 @@
 """Exercises of chapter 4, a graceful shutdown."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -232,9 +233,10 @@ def results_come_over_the_channel(tree: Tree) -> None:
     """With a channel that loses the first result: the sum has to change, and the loop still has to end by itself."""
     if tree.again:
         return
-    listed = re.search(r"executable\('primes',([^)]*)", (tree.source / STAGES[4] / "meson.build").read_text())
-    require(listed is not None, "stage4_graceful_shutdown/meson.build builds no primes.")
-    sources = [tree.source / STAGES[4] / name for name in re.findall(r"'(\w+\.cpp)'", listed[1])]
+    targets = json.loads((tree.build / "meson-info/intro-targets.json").read_text())
+    sources = [file for target in targets if target["name"] == "primes" for part in target["target_sources"]
+               for file in part.get("sources", []) if file.endswith(".cpp")]  # fmt: skip
+    require(bool(sources), "stage4_graceful_shutdown/meson.build builds no primes.")
     with tempfile.TemporaryDirectory() as folder:
         altered = Path(folder) / "common/channel.hpp"
         altered.parent.mkdir()
@@ -247,7 +249,7 @@ def results_come_over_the_channel(tree: Tree) -> None:
 
 RECV = "  std::optional<T> recv() {\n"
 LOSING_RECV = """  std::optional<T> recv() {
-    if constexpr (std::is_copy_constructible_v<T>) {
+    if constexpr (!std::is_invocable_v<T&>) {  // no job
       static bool lost = false;
       if (!std::exchange(lost, true)) receive();
       std::optional<T> result = receive();
@@ -264,9 +266,9 @@ LOSING_RECV = """  std::optional<T> recv() {
 exercise("4.5", "stage4", stage=4, kept=[3, 6])
 
 
-def passed(tree: Tree, listener: socket.socket, pid: str = "$$", count: int = 1, *flags: str) -> Server:
+def passed(tree: Tree, listener: socket.socket, pid: str = "$$", count: int = 1, *flags: str, slow=None) -> Server:
     command = f'exec env LISTEN_PID={pid} LISTEN_FDS={count} "$0" "$@" 3<&0 </dev/null'
-    return Server(tree, 4, *flags, through=["sh", "-c", command], stdin=listener)
+    return Server(tree, 4, *flags, through=["sh", "-c", command], slow=slow, stdin=listener)
 
 
 @probe("4.5")
@@ -303,6 +305,22 @@ def restarts_under_load(tree: Tree) -> None:
                 ended = server.exit_status()
                 require(ended == 0, f"Stopped by SIGTERM under load, {how(ended)}, not 0.")
         require(not failed, f"Restarted under load, it answered {len(answered)} requests, then: {', '.join(failed)}.")
+
+
+@probe("4.5")
+def leaves_the_rest_to_its_successor(tree: Tree) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        with passed(tree, listener, "$$", 1, "--grace-ms", "3000", slow={"SLOW_ACCEPT": "20"}) as server:
+            clients = [server.ask("/") for _ in range(10)]
+            server.send(signal.SIGTERM)
+            while server.process.poll() is None and len(clients) < 120:  # faster than it accepts
+                clients.append(server.ask("/"))
+                time.sleep(0.01)
+            ended = server.exit_status(1)
+            require(ended == 0, f"SIGTERM, and clients keep coming: {how(ended)}. Whose are those in the accept queue?")
+        with passed(tree, listener):
+            answered = sum(status(read(client, limit=5)) == 200 for client in clients)
+        require(answered == len(clients), f"Of {len(clients)} clients, it and its successor answer {answered}.")
 
 
 @probe("4.5")

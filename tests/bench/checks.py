@@ -35,6 +35,8 @@ def _told(probe: Callable[[Tree], None], tree: Tree) -> str:
         probe(tree)
     except (NotYet, OSError) as missing:
         return str(missing)
+    except Exception as error:  # as of a server that ends while it is looked at
+        return f"The judge could not look: {error!r}"
     return ""
 
 
@@ -61,10 +63,10 @@ def wait_until(moment: float) -> None:
 
 def require_rest(server: Server, when: str) -> None:
     """That it waits without spinning."""
-    before = server.cpu_seconds()
+    before = server.wanted_cpu()
     time.sleep(1)
-    used = server.cpu_seconds() - before
-    require(used < 0.15, f"{when}, it uses {used:.2f} s of processor time in a second. Does it spin?")
+    wanted = server.wanted_cpu() - before
+    require(wanted < 0.25, f"{when}, it wants {wanted:.2f} s of processor time in a second. Does it spin?")
 
 
 def pool_runs(tree: Tree, scene: str) -> None:

@@ -14,7 +14,7 @@ from typing import Callable, Iterator
 
 from checks import Exercise
 from reports import explain_all, first_error
-from server import STAGES, NotYet, Server, Tree, eventually, read, require, run, status
+from server import STAGES, NotYet, Server, Tree, adopt_orphans, end_orphans, eventually, read, require, run, status
 
 SANITIZERS = {"ThreadSanitizer": "thread", "AddressSanitizer": "address,undefined"}
 
@@ -32,8 +32,8 @@ def configure(tree: Tree, *options: str) -> None:
     if (tree.build / "build.ninja").exists():
         return
     require(shutil.which("meson") is not None, "Meson is not installed (apt install meson).")
-    writable = os.access(tree.build.parent, os.W_OK)
-    require(writable, f"{tree.build.parent} cannot be written to. Name a build folder elsewhere: --build DIR")
+    above = next(folder for folder in tree.build.parents if folder.exists())
+    require(os.access(above, os.W_OK), f"{above} cannot be written to. Name a build folder elsewhere: --build DIR")
     made = run(["meson", "setup", tree.build, tree.source, *options], 120)
     said = f"{made.stdout}{made.stderr}"
     told = re.findall(r"^.*ERROR: (.*)$", said, re.MULTILINE) or said.strip().splitlines()[-1:] or ["without a word"]
@@ -68,7 +68,7 @@ def checked_with(exercise: Exercise, tree: Tree, sanitizer: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         slow = replace(twin(tree, sanitizer, Path(folder)), again=True)
         for check in (exercise.check, *([load(exercise.stage)] if exercise.stage else [])):
-            with contextlib.suppress(NotYet, OSError):
+            with contextlib.suppress(Exception):
                 check(slow)
         reported(slow, Path(folder))
 
@@ -134,11 +134,18 @@ def parts_of(exercise: Exercise, tree: Tree) -> Iterator[tuple[str, Callable[[],
 
 
 def attempt(name: str, part: Callable[[], None]) -> Part:
+    missing = ""
     try:
         part()
-    except (NotYet, OSError) as missing:
-        return Part(name, str(missing))
-    return Part(name, "")
+    except (NotYet, OSError) as error:
+        missing = str(error)
+    except Exception as error:
+        missing = f"The judge could not look: {error!r}"
+    finally:
+        left = end_orphans()
+    if left and not missing:
+        missing = f"{left} of the processes that it has started still run. Who ends them?"
+    return Part(name, missing)
 
 
 def judge(exercise: Exercise, tree: Tree, once: bool, tell: Callable[[Part], None]) -> list[Part]:
@@ -146,7 +153,7 @@ def judge(exercise: Exercise, tree: Tree, once: bool, tell: Callable[[Part], Non
     tried. `once`: only the build with ThreadSanitizer is made, and judged by everything."""
     # As from a terminal: what a script starts in the background has SIGINT ignored, what nohup starts SIGHUP. What is
     # handled here is back at its default in a server.
-    for number in (signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     sanitizers = SANITIZERS if exercise.twins else {}
     with tempfile.TemporaryDirectory() as folder:
@@ -172,6 +179,7 @@ def judge(exercise: Exercise, tree: Tree, once: bool, tell: Callable[[Part], Non
             todo += [(name, functools.partial(checked_with, exercise, tree, name)) for name in sanitizers]
         parts = [attempt("build", make)]
         tell(parts[0])
+        adopt_orphans()
         for name, part in todo:
             parts.append(Part(name, "was not tried") if parts[0].missing else attempt(name, part))
             if not parts[0].missing:

@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import re
+import resource
 import shlex
 import signal
 import socket
@@ -12,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 from dataclasses import dataclass, field
@@ -29,6 +32,10 @@ STAGES = {
 }
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG, _PR_SET_PTRACER, _PR_SET_PTRACER_ANY = 1, 0x59616D61, ctypes.c_ulong(-1)
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+MOST = 1 << 25  # bytes of an answer
 
 
 class NotYet(Exception):
@@ -94,6 +101,31 @@ def run(command: Sequence[str | Path], limit: float, **popen) -> subprocess.Comp
         raise NotYet(f"{Path(command[0]).name} still runs after {limit:.0f} s.") from None
 
 
+def adopt_orphans() -> None:
+    """From here on, what a process of ours leaves behind is our child."""
+    _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_orphans() -> int:
+    """Ends what still runs a second later, and what that leaves behind; how many there were."""
+    eventually(lambda: not _children(), limit=1)
+    ended = 0
+    while left := _children():
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            ended += 1
+    return ended
+
+
+def _children() -> list[int]:
+    """Those that have not ended."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+    return [int(pid) for task in Path("/proc/self/task").glob("*") for pid in (task / "children").read_text().split()]
+
+
 def how(status: int | None) -> str:
     """An exit status as subprocess has it: -11 is "SIGSEGV has ended it"."""
     if status is None:
@@ -102,9 +134,10 @@ def how(status: int | None) -> str:
 
 
 def _in_child() -> None:
-    """Between fork and exec: it ends with us, and any debugger may look at it."""
+    """Between fork and exec: it ends with us, any debugger may look at it, and it fills no disk."""
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _LIBC.prctl(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))  # what it prints goes into a file
 
 
 class Server:
@@ -157,7 +190,7 @@ class Server:
         """Who waits for whom, if that has no end, or if the server's end was awaited in vain."""
         command = [sys.executable, "-B", WHY, "--brief", str(self.pid)]
         told = subprocess.run(command, capture_output=True, text=True).stdout
-        matters = self.awaited or "for ever" in told or "never" in told
+        matters = self.awaited or re.search("for ever|never|nobody can wake", told)
         return "".join(f"\n    {line}" for line in told.splitlines()) if matters else ""
 
     @property
@@ -172,20 +205,18 @@ class Server:
         names = []
         for task in Path(f"/proc/{self.pid}/task").glob("*"):
             with contextlib.suppress(OSError):  # it has just ended
-                names.append((task / "comm").read_text().strip())
+                names.append((task / "comm").read_text(errors="replace").strip())
         if self.has_a_watcher and len(names) > 1:  # ThreadSanitizer's own thread comes with the first other one
-            names.remove(Path(f"/proc/{self.pid}/comm").read_text().strip())
+            names.remove(Path(f"/proc/{self.pid}/comm").read_text(errors="replace").strip())
         return names
 
     def descriptors(self) -> int:
         return len(list(Path(f"/proc/{self.pid}/fd").glob("*")))
 
-    def cpu_seconds(self) -> float:
-        user, system = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
     def has_read(self, client: socket.socket) -> bool:
-        """Whether it has taken all that the client has sent, as the kernel's table says."""
+        """Whether it has taken all that the client has sent, as the kernel says."""
+        if any(fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4))):
+            return False  # some of it is still on its way
         address = f":{client.getsockname()[1]:04X}"
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             _, local, remote, _, queues, *_ = line.split()
@@ -207,9 +238,9 @@ class Server:
         return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1])
 
     def wanted_cpu(self) -> float:
-        """Seconds for which its main thread had a processor, or waited for one."""
-        running, waiting, _ = Path(f"/proc/{self.pid}/schedstat").read_text().split()
-        return (int(running) + int(waiting)) / 1e9
+        """Seconds for which its threads had a processor, or waited for one."""
+        lines = [file.read_text().split() for file in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        return sum(int(running) + int(waiting) for running, waiting, _ in lines) / 1e9
 
     def listening(self) -> list[int]:
         """The flags of each descriptor of a listening socket."""
@@ -227,8 +258,9 @@ class Server:
         """The names of the threads that sleep for a time."""
         found = []
         for task in Path(f"/proc/{self.pid}/task").glob("*"):
-            if CALLS.get(int((task / "syscall").read_text().split()[0]), "").endswith("nanosleep"):
-                found.append((task / "comm").read_text().strip())
+            number = (task / "syscall").read_text().split()[0]
+            if number.isdigit() and CALLS.get(int(number), "").endswith("nanosleep"):
+                found.append((task / "comm").read_text(errors="replace").strip())
         return found
 
     def stdout(self) -> str:
@@ -263,19 +295,28 @@ class Server:
 
 
 def read(client: socket.socket, limit: float = 15) -> str:
-    """What comes up to the end of the connection, or until nothing comes for `limit` seconds; less after a reset."""
-    answer = b""
-    client.settimeout(limit)
-    with client, contextlib.suppress(ConnectionResetError, TimeoutError):
-        while piece := client.recv(65536):
-            answer += piece
+    """What comes up to the end of the connection, but within `limit` seconds; less after a reset."""
+    answer = bytearray()
+    with contextlib.suppress(ConnectionResetError, TimeoutError):
+        _read(client, answer, limit)
     return answer.decode("latin-1")
 
 
 def read_whole(client: socket.socket) -> str:
     """The same, but a reset is a ConnectionResetError."""
+    answer = bytearray()
+    _read(client, answer, 15)
+    return answer.decode("latin-1")
+
+
+def _read(client: socket.socket, answer: bytearray, limit: float) -> None:
+    end = time.monotonic() + limit
     with client:
-        return b"".join(iter(lambda: client.recv(65536), b"")).decode("latin-1")
+        while len(answer) < MOST and (left := end - time.monotonic()) > 0:
+            client.settimeout(left)
+            if not (piece := client.recv(65536)):
+                return
+            answer += piece
 
 
 def say(client: socket.socket) -> str:

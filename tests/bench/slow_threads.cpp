@@ -1,7 +1,7 @@
 // Preloaded: what is usually over in microseconds takes as long as the environment says, in
 // milliseconds. SLOW_START: until a new thread begins. SLOW_START_LESS: each thread that much less
 // than the one before, so that they begin in the opposite order. SLOW_EXIT: exit(), while other
-// threads still run.
+// threads still run. SLOW_ACCEPT: accept4().
 
 #include <atomic>
 #include <chrono>
@@ -11,6 +11,7 @@
 #include <thread>
 
 #include <pthread.h>
+#include <sys/socket.h>
 
 namespace {
 
@@ -51,4 +52,10 @@ extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attribute
   const int error = create(thread, attributes, begin_late, start.get());
   if (error == 0) static_cast<void>(start.release());
   return error;
+}
+
+extern "C" int accept4(int socket, sockaddr* address, socklen_t* size, int flags) {
+  static const auto next = reinterpret_cast<decltype(&accept4)>(::dlsym(RTLD_NEXT, "accept4"));
+  wait(setting("SLOW_ACCEPT"));
+  return next(socket, address, size, flags);
 }
