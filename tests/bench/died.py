@@ -33,6 +33,8 @@ def _of_abort(is_there) -> tuple[str, list[str]]:
         return "An assertion does not hold; the program has printed which.", []
     if is_there(*_HEAP, "__stack_chk_fail", "__fortify_fail"):
         return "Memory was freed twice, or was written past its end, here or earlier.", [_ADDRESS]
+    if is_there("??"):  # the standard library, without its symbols
+        return "abort() was called, most likely for an exception that nothing catches: what() is printed above.", []
     return "abort() was called.", []
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 
 import gdb
@@ -109,9 +110,12 @@ class Walk:
             return
         self.seen.add((address, name))
         if address and name.startswith(SYNCHRONIZES):
-            if self.found.get(address, [0])[0] < kind.sizeof:
+            size, _, known = self.found.get(address, [0, "", "", "", 0])[:3]
+            if size < kind.sizeof or size == kind.sizeof and not known:
                 self.found[address] = [kind.sizeof, name, path, *owner]
             return
+        if re.match(r"std::(__1::)?(lock_guard|unique_lock|scoped_lock|shared_lock)<", name):
+            path = ""  # its name is not the mutex's
         fields = [field for field in kind.fields() if hasattr(field, "bitpos")]  # no static ones
         named = {field.name for field in fields}
         if "_M_engaged" in named and not value["_M_engaged"]:
@@ -198,7 +202,8 @@ def thread_of(thread):
                 target = value.type.target()
                 receivers.append([int(value), target.sizeof, target.unqualified().name or ""])
         for address, what in walk.found.items():
-            objects.setdefault(address, what)
+            if not objects.get(address, ["", "", ""])[2]:
+                objects[address] = what
         places.append(here)
     tid = thread.ptid[1] or thread.ptid[0]
     return {"tid": tid, "name": thread.name, "frames": places, "objects": objects, "receivers": receivers}

@@ -99,7 +99,8 @@ class Picture:
     def _object(self, thread: Thread, where: int) -> tuple[int, str, str, tuple[str, int]]:
         """Of the object that it waits on: where it begins, its type and name, and what it is a part of."""
         others = [other for other in self.threads.values() if other is not thread]
-        for one in [thread, *others]:
+        having = [one for one in [thread, *others] if one.has(where)]
+        for one in sorted(having, key=lambda one: not one.has(where)[2]):  # who has a name for it comes first
             if found := one.has(where):
                 start = next(start for start, what in one.objects.items() if what is found)
                 return start, found[1], found[2].removeprefix("this."), (found[3], found[4])
@@ -172,7 +173,7 @@ class Picture:
         for tid, thread in self.threads.items():
             groups.setdefault((_line(thread.path() or [""]), self.waits[tid].text), []).append(self.labels[tid])
         rows = [
-            (_listed(labels), place, text if len(labels) == 1 else re.sub(r"^(wait|sleep|run)s", r"\1", text))
+            (_listed(labels), place, _subject(labels, text).removeprefix(f"{_listed(labels)} "))
             for (place, text), labels in groups.items()
         ]
         width = min(18, max(len(name) for name, _, _ in rows))
@@ -195,10 +196,26 @@ class Picture:
             lines.append(f"{self.labels[tid]} {wait.text}.{self._about(wait)}")
             following = sorted(wait.by & self.stuck or wait.by, key=lambda one: one not in chain)
             if not following:
-                return [*lines, self._verdict(lonely=bool(wait.ends) and not wait.timed and self.knows_lines())]
+                lonely = any(self._lonely(self.waits[tid]) for tid in chain)
+                return [*lines, *self._others_that_wait(chain), self._verdict(lonely)]
             tid = next((one for one in following if one in chain), following[0])
         circle = [self.labels[one] for one in [*chain[chain.index(tid) :], tid]]
         return [*lines, *([f"This is a circle: {' -> '.join(circle)}."] if tid in self.stuck else []), self._verdict()]
+
+    def _lonely(self, wait: Wait) -> bool:
+        """Nobody is seen who could end it, nor does time."""
+        return bool(wait.ends) and not wait.timed and not self._others(wait) and self.knows_lines()
+
+    def _others_that_wait(self, chain: list[int]) -> list[str]:
+        """Those that main does not wait for, and that wait for a lock, or for what nobody is seen to have."""
+        groups: dict[str, list[int]] = {}
+        for tid, wait in self.waits.items():
+            if tid not in chain and (wait.what[:1] == ("lock",) or self._lonely(wait)):
+                groups.setdefault(wait.text, []).append(tid)
+        return [
+            f"{_subject([self.labels[tid] for tid in group], text)}.{self._about(self.waits[group[0]])}"
+            for text, group in groups.items()
+        ]
 
     def _about(self, wait: Wait) -> str:
         """Who may wake it, and what is known of the object that it is a part of."""
@@ -233,6 +250,13 @@ def _line(path: list[str]) -> str:
     """Outermost and innermost; all between, if there is room."""
     shorter = [path, [path[0], "...", path[-1]], ["...", path[-1]]] if len(path) > 1 else [path]
     return next((line for line in map(" > ".join, shorter) if len(line) <= _PLACE), shorter[-1][-1])[:_PLACE]
+
+
+def _subject(labels: list[str], text: str) -> str:
+    """threads 3 to 5 wait for the latch."""
+    if len(labels) > 1:
+        text = re.sub(r"^(wait|sleep|run)s", r"\1", text)
+    return f"{_listed(labels)} {text}"
 
 
 def _listed(labels: list[str]) -> str:

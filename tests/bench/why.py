@@ -66,7 +66,7 @@ def why_it_hangs(pid: int, brief: bool) -> None:
     picture = Picture(process, seen)
     story = [line for sentence in picture.story() for line in textwrap.wrap(sentence, 72)]
     if brief:
-        print("\n".join(story))
+        print("\n".join([*story, *([missing] if missing else [])]))
         return
     count = len(picture.threads)
     print(f"{process.name}, process {pid}, {count} thread{'s' * (count > 1)}:")
