@@ -139,7 +139,8 @@ def whole_answers(clients: list[socket.socket]) -> list[str]:
     try:
         return [read_whole(client) for client in clients]
     except ConnectionResetError:
-        raise NotYet("A connection was reset. Was the request read before it was answered?") from None
+        said = "A connection was reset. Was the whole request read, and the client's end awaited, before the close?"
+        raise NotYet(said) from None
 
 
 @probe("4.3")

@@ -47,7 +47,7 @@ def never_more_than_one(tree: Tree) -> None:
         told = run([tree.tools / "explore", "--pool", Path(folder) / STAGES[4], *SCENARIOS], 400)
     failed = re.search(r"^(\S+): .*\n  (.+), in order ", told.stdout, re.MULTILINE)
     require(failed is None, f"In some order of its threads the channel fails.\n{told.stdout[-3000:]}")
-    require(told.returncode in (0, 1) and "orders" in told.stdout, f"explore cannot try it: {told.stdout}{told.stderr}")
+    require("orders" in told.stdout, f"explore cannot try it: {told.stdout}{told.stderr}")
 
 
 exercise("6.3", "tests/doctests", twins=False)

@@ -45,6 +45,19 @@ def titles() -> dict[str, tuple[str, str, str]]:
     return {name: found[name] for name in EXERCISES if name in found}
 
 
+def without_a_judge() -> dict[str, str]:
+    """The exercises that are a question, or a program of one's own; and where they are told."""
+    pages = {f"notes/{page.name}": page.read_text() for page in SOURCE.glob("notes/*.md")}
+    heads = {head: name for name, page in pages.items() for head in re.findall(r"^### (\d\.\d) ", page, re.M)}
+    return {head: name for head, name in heads.items() if head not in EXERCISES}
+
+
+def no_such(name: str) -> str:
+    if page := without_a_judge().get(name):
+        return f"{name} has no judge: its hint and a link to its answer are in {page}."
+    return f"There is no exercise {name}. There are {', '.join(EXERCISES)}."
+
+
 class Progress:
     """What has been judged, kept in the build folder."""
 
@@ -76,6 +89,8 @@ def check(name: str, arguments: argparse.Namespace) -> bool:
     """Judges one exercise, and says what came out."""
     tree = tree_of(name, arguments)
     quiet = arguments.json
+    if tree.source == SOURCE and not arguments.source:
+        print(f"{name} has no copy (start {name} makes one): this judges the workbook itself.", file=sys.stderr)
 
     def tell(part: Part) -> None:
         if not quiet:
@@ -168,7 +183,8 @@ def place_verb(verb: str, name: str) -> None:
     if verb == "start":
         place = places.start(name)
         configure(Tree(place, place / "build", place))
-        print(f"Work in {place}\nBuild there: ninja -C build; the judge, here: python3 tests/bench/exercises.py {name}")
+        judge = f"; the judge, here: python3 tests/bench/exercises.py {name}" if name in EXERCISES else ""
+        print(f"Work in {place}\nBuild there: ninja -C build{judge}")
     elif verb == "back":
         print(places.back(name))
     else:
@@ -185,8 +201,9 @@ def obey(verb: str, words: list[str], arguments: argparse.Namespace) -> int:
     if verb in ("put_in", "take_out"):
         places.turn(name, out=verb == "take_out")
         return 0
-    known = name in EXERCISES or (places.WRONG_TURNS / f"{name}.patch").exists() and verb in ("start", "back", "diff")
-    require(known, f"There is no exercise {name}. There are {', '.join(EXERCISES)}.")
+    unjudged = name in without_a_judge() or (places.WRONG_TURNS / f"{name}.patch").exists()
+    known = name in EXERCISES or unjudged and verb in ("start", "back", "diff")
+    require(known, no_such(name))
     if verb in ("start", "back", "diff"):
         place_verb(verb, name)
     elif verb == "hint":
@@ -215,7 +232,7 @@ def main() -> int:
         return 2
     for name in arguments.words:
         if name not in EXERCISES:
-            parser.error(f"there is no exercise '{name}': there are {', '.join(EXERCISES)}")
+            parser.error(no_such(name))
     try:
         return 0 if all([check(name, arguments) for name in arguments.words]) else 1
     except KeyboardInterrupt:

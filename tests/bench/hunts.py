@@ -80,12 +80,14 @@ def start(number: str, hunt: Hunt) -> None:
 
 def succeeds(command: list[str], folder: Path) -> bool:
     """Whether it ends with 0 within two minutes, three times out of three; a NotYet if it is not always the same."""
-    words = command if len(command) > 1 else ["sh", "-c", *command]
+    words = ["sh", "-c", *command] if len(command) == 1 else ["sh", "-c", 'exec "$@"', "sh", *command]
     results = set()
     for _ in range(3):
         process = subprocess.Popen(words, cwd=folder, start_new_session=True)
         try:
             results.add(process.wait(120) == 0)
+            found = process.returncode not in (126, 127)  # as the shell says
+            require(found, f"{words[-1]} cannot be run. What is not built there, is built by: ninja -C build")
         except subprocess.TimeoutExpired:
             results.add(False)
         finally:  # with all that it has started
@@ -99,10 +101,11 @@ def succeeds(command: list[str], folder: Path) -> bool:
 def found(number: str, hunt: Hunt, line: str, command: list[str]) -> None:
     """Throws NotYet."""
     folder = places.place_of(place(number))
-    require(folder.is_dir(), f"There is no {folder}. Make it with: hunts.py start {number}")
+    require(folder.is_dir(), f"There is no {folder}: hunts.py start {number} makes it.")
     file, _, at = line.rpartition(":")
-    ends = [known for known in hunt.lines if known.rpartition(":")[0].endswith(file) and file]
-    near = any(at.isdigit() and abs(int(known.rpartition(":")[2]) - int(at)) <= 2 for known in ends)
+    require(bool(file) and at.isdigit(), f"'{line}' is no FILE:LINE.")
+    ends = [known for known in hunt.lines if known.rpartition(":")[0].endswith(file)]
+    near = any(abs(int(known.rpartition(":")[2]) - int(at)) <= 2 for known in ends)
     require(near, f"{line} is not where it is{', but the file is right' if ends else ''}.")
     print("That is the line. Now the command:", flush=True)
     tree = Tree(folder, folder / "build", folder)

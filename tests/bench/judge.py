@@ -16,6 +16,7 @@ from checks import Exercise
 from reports import explain_all, first_error
 from server import STAGES, NotYet, Server, Tree, adopt_orphans, end_orphans, eventually, read, require, run, status
 
+NOT_ALL = "not all"  # says explore of a scenario with too many orders: nothing is proved, and nothing held against it
 SANITIZERS = {"ThreadSanitizer": "thread", "AddressSanitizer": "address,undefined"}
 
 
@@ -120,7 +121,8 @@ def every_order(exercise: Exercise, tree: Tree) -> None:
     endless = ["--endless"] if exercise.stage == 3 else []
     pool = ["--pool", tree.source / STAGES[exercise.stage], *endless]
     told = run([tree.tools / "explore", *pool, *exercise.orders], 300)
-    require(told.returncode == 0, f"In some order of its threads, the pool fails.\n{told.stdout}{told.stderr}")
+    well = told.returncode == 0 or told.returncode == 2 and NOT_ALL in told.stdout
+    require(well, f"In some order of its threads, the pool fails.\n{told.stdout}{told.stderr}")
 
 
 def parts_of(exercise: Exercise, tree: Tree) -> Iterator[tuple[str, Callable[[], None]]]:

@@ -38,10 +38,15 @@ def patch_of(name: str) -> Path:
     return SOURCE.parent / f"{SOURCE.name}-{name}.patch"
 
 
+def _command(verb: str, name: str) -> str:
+    tool = "hunts.py" if name.startswith("hunt-") else "exercises.py"
+    return f"{tool} {verb} {name.removeprefix('hunt-')}"
+
+
 def start(name: str, patch: str = "") -> Path:
     """Makes the place, with what an earlier `back` has kept; else with a patch, which a wrong turn has of its own."""
     place = place_of(name)
-    require(not place.exists(), f"{place} is there already: work there, or put it away with: exercises.py back {name}")
+    require(not place.exists(), f"{place} is there already: work there, or put it away with: {_command('back', name)}")
     patch = read(patch_of(name)) or patch or read(WRONG_TURNS / f"{name}.patch")
     try:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}.") as folder:
@@ -63,7 +68,7 @@ def copied(place: Path) -> Path:
 def changes(name: str) -> str:
     """What was changed in the place, as a patch."""
     place = place_of(name)
-    require(place.is_dir(), f"There is no {place}. Make it with: exercises.py start {name}")
+    require(place.is_dir(), f"There is no {place}: {_command('start', name)} makes it.")
     files = sorted({*files_of(SOURCE), *files_of(place)})
     different = [file for file in files if not _same(SOURCE / file, place / file)]
     return difference(SOURCE, place, different)
