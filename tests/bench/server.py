@@ -106,16 +106,12 @@ def adopt_orphans() -> None:
     _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_orphans() -> int:
-    """Ends what still runs a second later, and what that leaves behind; how many there were."""
-    eventually(lambda: not _children(), limit=1)
-    ended = 0
+def end_orphans() -> None:
+    """With what they leave behind in turn."""
     while left := _children():
         for pid in left:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            ended += 1
-    return ended
 
 
 def _children() -> list[int]:
