@@ -81,11 +81,11 @@ def tell(seen: dict) -> None:
         how = f"was ended by {signal.Signals(by).name}" if by else f"ended by itself, with exit status {died['exit']}"
         print(f"It {how}.")
         return
-    one = next(one for one in seen["threads"] if one["tid"] == died["thread"])
-    thread = Thread(one["tid"], one["name"] or "?", frames=one["frames"])
+    number, one = next((i, one) for i, one in enumerate(seen["threads"], 1) if one["tid"] == died["thread"])
+    thread = Thread(one["tid"], "main" if number == 1 else f"thread {number}", frames=one["frames"])
     name = signal.Signals(died["signal"]).name if died["signal"] else "a signal"
     own = [frame for frame in thread.frames if frame["own"]]
-    print(f"It died of {name}, in thread {thread.name}, here:" if own else f"It died of {name}. (Built with -g?)")
+    print(f"It died of {name}, in {thread.name}, here:" if own else f"It died of {name}. (Built with -g?)")
     for frame in (own or thread.frames)[:6]:
         place = f"{Path(frame['file']).name}:{frame['line']}  " if frame["file"] else ""
         print(f"  {place}{short(frame['function'])}")

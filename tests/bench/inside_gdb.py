@@ -110,8 +110,8 @@ class Walk:
             return
         self.seen.add((address, name))
         if address and name.startswith(SYNCHRONIZES):
-            size, _, known = self.found.get(address, [0, "", "", "", 0])[:3]
-            if size < kind.sizeof or size == kind.sizeof and not known:
+            before = self.found.get(address, [0, "", ""])
+            if before[0] < kind.sizeof or before[0] == kind.sizeof and not before[2]:
                 self.found[address] = [kind.sizeof, name, path, *owner]
             return
         if re.match(r"std::(__1::)?(lock_guard|unique_lock|scoped_lock|shared_lock)<", name):

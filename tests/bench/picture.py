@@ -52,7 +52,17 @@ class Picture:
                 thread.objects = {int(start): what for start, what in one["objects"].items()}
         self.labels = self._labels()
         self.waits = {tid: self._wait(thread) for tid, thread in self.threads.items()}
+        self._tell_apart()
         self.stuck = self._stuck()
+
+    def _tell_apart(self) -> None:
+        """Two objects may have the same name."""
+        objects: dict[str, dict[tuple, None]] = {}
+        for wait in self.waits.values():
+            objects.setdefault(wait.text, {})[wait.what] = None
+        for wait in self.waits.values():
+            if wait.owner[1] and len(same := [*objects[wait.text]]) > 1:
+                wait.text += f" (number {same.index(wait.what) + 1} of that name)"
 
     def knows_lines(self) -> bool:
         return any(thread.own() for thread in self.threads.values())
@@ -98,12 +108,11 @@ class Picture:
 
     def _object(self, thread: Thread, where: int) -> tuple[int, str, str, tuple[str, int]]:
         """Of the object that it waits on: where it begins, its type and name, and what it is a part of."""
-        others = [other for other in self.threads.values() if other is not thread]
-        having = [one for one in [thread, *others] if one.has(where)]
-        for one in sorted(having, key=lambda one: not one.has(where)[2]):  # who has a name for it comes first
-            if found := one.has(where):
-                start = next(start for start, what in one.objects.items() if what is found)
-                return start, found[1], found[2].removeprefix("this."), (found[3], found[4])
+        frames = [thread.objects, *(other.objects for other in self.threads.values() if other is not thread)]
+        found = [(start, what) for one in frames for start, what in one.items() if start <= where < start + what[0]]
+        if found:
+            start, (_, kind, name, *owner) = min(found, key=lambda one: not one[1][2])  # the first that has a name
+            return start, kind, name.removeprefix("this."), (owner[0], owner[1])
         for start, size, kind in reversed(thread.receivers):
             if start <= where < start + size:
                 return start, kind, "", ("", 0)

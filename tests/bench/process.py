@@ -46,7 +46,8 @@ class Thread:
     arguments: list[int] = field(default_factory=list)
     runs: bool = False
     frames: list[dict] = field(default_factory=list)  # from the innermost on
-    objects: dict[int, list] = field(default_factory=dict)  # what it has in hand, by address
+    # What it has in hand, by address: size, type, path, and the type and address of what it is a part of.
+    objects: dict[int, list] = field(default_factory=dict)
     receivers: list[list] = field(default_factory=list)  # the `this` of the standard library's frames
 
     def own(self) -> list[dict]:
@@ -61,17 +62,19 @@ class Thread:
     def is_in(self, *functions: str) -> bool:
         return any(frame["function"].split("(")[0].endswith(functions) for frame in self.frames[:12])
 
-    def has(self, address: int) -> list | None:
-        """The object there, if one of its frames leads to it: its size, type, path, its owner's type and address."""
-        return next((what for start, what in self.objects.items() if start <= address < start + what[0]), None)
+    def has(self, address: int) -> bool:
+        """Whether one of its frames leads to the object there."""
+        return any(start <= address < start + what[0] for start, what in self.objects.items())
 
 
 def short(function: str) -> str:
     """std::vector<int>::size(int) const -> vector::size."""
-    name = re.sub(r"\(.*", "", function.replace("(anonymous namespace)::", ""))
+    name = function.replace("(anonymous namespace)::", "")
     while (fewer := re.sub(r"<[^<>]*>", "", name)) != name:
         name = fewer
-    return "a lambda" if name in ("operator", "") else "::".join(name.split("::")[-2:])
+    name = re.sub(r"\(.*", "", name)
+    call = "()" if name.endswith("::operator") else ""
+    return "a lambda" if name in ("operator", "") else "::".join(name.split("::")[-2:]) + call
 
 
 def read(path: str) -> str:

@@ -36,7 +36,7 @@ HANGS = {
 }
 DIES = {
     0: ("It ended by itself, with exit status 0.",),
-    1: ("SIGABRT", "main", "A std::thread was destroyed, or assigned to, while it was joinable."),
+    1: ("SIGABRT, in main, here", "A std::thread was destroyed, or assigned to, while it was joinable."),
     2: ("SIGSEGV", " visit ", "a null pointer was followed", "-Db_sanitize=address,undefined"),
     3: ("SIGABRT", " job ", "An exception was thrown here"),
     4: ("SIGABRT", " give_back ", "Memory was freed twice", "-Db_sanitize=address,undefined"),

@@ -24,7 +24,7 @@ AT_MOST = {
     "the stages and common/": 1200,
     "tests/explore/, C++, every line": 6700,
     "the rest of tests/, C++, every line": 8300,
-    "tests/bench/, every line": 4390,
+    "tests/bench/, every line": 4400,
     "the rest of tests/, Python, every line": 3950,
 }
 
