@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable, Sequence
 
-from process import CALLS
+from process import CALLS, read as read_file
 
 WHY = Path(__file__).resolve().parent / "why.py"
 STAGES = {
@@ -119,7 +119,8 @@ def _children() -> list[int]:
     with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG) != (0, 0):
             pass
-    return [int(pid) for task in Path("/proc/self/task").glob("*") for pid in (task / "children").read_text().split()]
+    lists = (read_file(f"{task}/children") for task in Path("/proc/self/task").glob("*"))
+    return [int(pid) for pids in lists for pid in pids.split()]
 
 
 def how(status: int | None) -> str:
@@ -198,12 +199,10 @@ class Server:
 
     def threads(self) -> list[str]:
         """The names of its threads."""
-        names = []
-        for task in Path(f"/proc/{self.pid}/task").glob("*"):
-            with contextlib.suppress(OSError):  # it has just ended
-                names.append((task / "comm").read_text(errors="replace").strip())
+        names = [read_file(f"{task}/comm").strip() for task in Path(f"/proc/{self.pid}/task").glob("*")]
+        names = [name for name in names if name]  # else it has just ended
         if self.has_a_watcher and len(names) > 1:  # ThreadSanitizer's own thread comes with the first other one
-            names.remove(Path(f"/proc/{self.pid}/comm").read_text(errors="replace").strip())
+            names.remove(read_file(f"/proc/{self.pid}/comm").strip())
         return names
 
     def descriptors(self) -> int:
@@ -235,8 +234,8 @@ class Server:
 
     def wanted_cpu(self) -> float:
         """Seconds for which its threads had a processor, or waited for one."""
-        lines = [file.read_text().split() for file in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
-        return sum(int(running) + int(waiting) for running, waiting, _ in lines) / 1e9
+        lines = [read_file(str(file)).split() for file in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        return sum(int(line[0]) + int(line[1]) for line in lines if line) / 1e9
 
     def listening(self) -> list[int]:
         """The flags of each descriptor of a listening socket."""
@@ -254,9 +253,9 @@ class Server:
         """The names of the threads that sleep for a time."""
         found = []
         for task in Path(f"/proc/{self.pid}/task").glob("*"):
-            number = (task / "syscall").read_text().split()[0]
+            number = read_file(f"{task}/syscall").partition(" ")[0]
             if number.isdigit() and CALLS.get(int(number), "").endswith("nanosleep"):
-                found.append((task / "comm").read_text(errors="replace").strip())
+                found.append(read_file(f"{task}/comm").strip())
         return found
 
     def stdout(self) -> str:
