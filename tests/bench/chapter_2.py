@@ -37,16 +37,16 @@ def nobody_is_sent_away(tree: Tree) -> None:
 
 @probe("2.2")
 def a_place_is_given_back_after_a_reset(tree: Tree) -> None:
-    with Server(tree, 2, "--sleep-ms", "300") as server:
-        for _ in range(12):
-            rude = [server.ask("/sleep") for _ in range(10)]
-            served = eventually(lambda: all(map(server.has_read, rude)), limit=3)
-            for client in rude:
-                reset(client)
-            if eventually(lambda: server.process.poll() is not None, limit=0.5):
+    with Server(tree, 2, "--sleep-ms", "1500") as server:
+        for _ in range(2):  # on a busy machine some may get their answer before they reset
+            with contextlib.suppress(ConnectionError):
+                for _ in range(7):
+                    rude = [server.ask("/sleep") for _ in range(10)]
+                    eventually(lambda: all(map(server.has_read, rude)), limit=0.5)
+                    for client in rude:
+                        reset(client)
+            if eventually(lambda: server.process.poll() is not None, limit=2.5):
                 return  # as before the exercise: a failed send ends stage 2
-            if not served:
-                break
         require(status(read(server.ask("/"), limit=4)) == 200, "After clients that reset, nobody is answered any more.")
 
 
