@@ -119,7 +119,6 @@ class Patches(unittest.TestCase):
                 patching.apply(tree, patch)
             self.assertEqual((tree / "a").read_text(), "1\n")
 
-
     def test_every_byte_comes_back(self):
         pairs = [(b"a\n", b"a"), (b"a\nb", b"a\nc"), (b"a\n", None), (None, b"a\n"), (b"\xe9\n", b"\xe8\n")]
         pairs += [(b"a\r\nb\r\n", b"a\r\nc\r\n"), (b"a\x0cb\n", b"c\x0cb\n"), (b"\xc2\x85a\n", b"\xc2\x85b\n")]

@@ -26,15 +26,16 @@ class Exercise:
     def check(self, tree: Tree) -> None:
         """Tries all, a few at a time, as they mostly wait. Throws NotYet with what the first ones miss."""
         with ThreadPoolExecutor(4) as pool:
-            told = list(pool.map(lambda probe: _told(probe, tree), self.probes))
+            told = list(pool.map(lambda probe: missing(lambda: probe(tree)), self.probes))
         require(not any(told), "\n".join(list(filter(None, told))[:3]))
 
 
-def _told(probe: Callable[[Tree], None], tree: Tree) -> str:
+def missing(check: Callable[[], None]) -> str:
+    """What a check finds missing, in words; "" if nothing."""
     try:
-        probe(tree)
-    except (NotYet, OSError) as missing:
-        return str(missing)
+        check()
+    except (NotYet, OSError) as error:
+        return str(error)
     except Exception as error:  # as of a server that ends while it is looked at
         return f"The judge could not look: {error!r}"
     return ""

@@ -10,8 +10,6 @@ DEADLY = "SIGSEGV SIGABRT SIGBUS SIGFPE SIGILL SIGTRAP SIGSYS SIGPIPE"
 _BUILD = "\n  meson setup build-{0} -Db_sanitize={1} && ninja -C build-{0}"
 _ADDRESS = f"AddressSanitizer says which object, and who freed it:{_BUILD.format('asan', 'address,undefined')}"
 _THREADS = f"ThreadSanitizer says whether another thread used it meanwhile:{_BUILD.format('tsan', 'thread')}"
-
-
 _ACCESS_DENIED, _NO_ADDRESS = 2, 128  # si_code: SEGV_ACCERR; SI_KERNEL, if the processor itself refuses the address
 _HEAP = ("__libc_message", "malloc_printerr", "free", "malloc", "calloc", "realloc", "operator delete", "operator new")
 

@@ -87,7 +87,8 @@ def succeeds(command: list[str], folder: Path) -> bool:
         try:
             results.add(process.wait(120) == 0)
             found = process.returncode not in (126, 127)  # as the shell says
-            require(found, f"{words[-1]} cannot be run. What is not built there, is built by: ninja -C build")
+            said = f"No such program: {' '.join(command)}\nWhat is not yet built there, is built by: ninja -C build"
+            require(found, said)
         except subprocess.TimeoutExpired:
             results.add(False)
         finally:  # with all that it has started

@@ -1,6 +1,5 @@
 """Judges a solution as a marker would: by clients, by promises, in every order, and with each sanitizer."""
 
-import contextlib
 import functools
 import os
 import re
@@ -12,9 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Iterator
 
-from checks import Exercise
+from checks import Exercise, missing
 from reports import explain_all, first_error
-from server import STAGES, NotYet, Server, Tree, adopt_orphans, end_orphans, eventually, read, require, run, status
+from server import STAGES, Server, Tree, adopt_orphans, end_orphans, eventually, read, require, run, status
 
 NOT_ALL = "not all"  # says explore of a scenario with too many orders: nothing is proved, and nothing held against it
 SANITIZERS = {"ThreadSanitizer": "thread", "AddressSanitizer": "address,undefined"}
@@ -69,8 +68,7 @@ def checked_with(exercise: Exercise, tree: Tree, sanitizer: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         slow = replace(twin(tree, sanitizer, Path(folder)), again=True)
         for check in (exercise.check, *([load(exercise.stage)] if exercise.stage else [])):
-            with contextlib.suppress(Exception):
-                check(slow)
+            missing(functools.partial(check, slow))
         reported(slow, Path(folder))
 
 
@@ -136,16 +134,10 @@ def parts_of(exercise: Exercise, tree: Tree) -> Iterator[tuple[str, Callable[[],
 
 
 def attempt(name: str, part: Callable[[], None]) -> Part:
-    missing = ""
     try:
-        part()
-    except (NotYet, OSError) as error:
-        missing = str(error)
-    except Exception as error:
-        missing = f"The judge could not look: {error!r}"
+        return Part(name, missing(part))
     finally:
         end_orphans()
-    return Part(name, missing)
 
 
 def judge(exercise: Exercise, tree: Tree, once: bool, tell: Callable[[Part], None]) -> list[Part]:

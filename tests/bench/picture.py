@@ -56,7 +56,7 @@ class Picture:
         self.stuck = self._stuck()
 
     def _tell_apart(self) -> None:
-        """Two objects may have the same name."""
+        """Two objects may have the same name, and are not to be taken for one."""
         objects: dict[str, dict[tuple, None]] = {}
         for wait in self.waits.values():
             objects.setdefault(wait.text, {})[wait.what] = None
@@ -182,7 +182,7 @@ class Picture:
         for tid, thread in self.threads.items():
             groups.setdefault((_line(thread.path() or [""]), self.waits[tid].text), []).append(self.labels[tid])
         rows = [
-            (_listed(labels), place, _subject(labels, text).removeprefix(f"{_listed(labels)} "))
+            (_listed(labels), place, _agreeing(labels, text))
             for (place, text), labels in groups.items()
         ]
         width = min(18, max(len(name) for name, _, _ in rows))
@@ -205,8 +205,7 @@ class Picture:
             lines.append(f"{self.labels[tid]} {wait.text}.{self._about(wait)}")
             following = sorted(wait.by & self.stuck or wait.by, key=lambda one: one not in chain)
             if not following:
-                lonely = any(self._lonely(self.waits[tid]) for tid in chain)
-                return [*lines, *self._others_that_wait(chain), self._verdict(lonely)]
+                return [*lines, *self._others_that_wait(chain), self._verdict(self._lonely(wait))]
             tid = next((one for one in following if one in chain), following[0])
         circle = [self.labels[one] for one in [*chain[chain.index(tid) :], tid]]
         return [*lines, *([f"This is a circle: {' -> '.join(circle)}."] if tid in self.stuck else []), self._verdict()]
@@ -221,10 +220,11 @@ class Picture:
         for tid, wait in self.waits.items():
             if tid not in chain and (wait.what[:1] == ("lock",) or self._lonely(wait)):
                 groups.setdefault(wait.text, []).append(tid)
-        return [
-            f"{_subject([self.labels[tid] for tid in group], text)}.{self._about(self.waits[group[0]])}"
-            for text, group in groups.items()
-        ]
+        lines = []
+        for text, group in groups.items():
+            labels = [self.labels[tid] for tid in group]
+            lines.append(f"{_listed(labels)} {_agreeing(labels, text)}.{self._about(self.waits[group[0]])}")
+        return lines
 
     def _about(self, wait: Wait) -> str:
         """Who may wake it, and what is known of the object that it is a part of."""
@@ -261,11 +261,9 @@ def _line(path: list[str]) -> str:
     return next((line for line in map(" > ".join, shorter) if len(line) <= _PLACE), shorter[-1][-1])[:_PLACE]
 
 
-def _subject(labels: list[str], text: str) -> str:
-    """threads 3 to 5 wait for the latch."""
-    if len(labels) > 1:
-        text = re.sub(r"^(wait|sleep|run)s", r"\1", text)
-    return f"{_listed(labels)} {text}"
+def _agreeing(labels: list[str], text: str) -> str:
+    """waits for the latch -> wait for the latch, if several do."""
+    return re.sub(r"^(wait|sleep|run)s", r"\1", text) if len(labels) > 1 else text
 
 
 def _listed(labels: list[str]) -> str:

@@ -33,9 +33,7 @@ STAGES = {
 _LIBC = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG, _PR_SET_PTRACER, _PR_SET_PTRACER_ANY = 1, 0x59616D61, ctypes.c_ulong(-1)
 _PR_SET_CHILD_SUBREAPER = 36
-
-
-MOST = 1 << 25  # bytes of an answer
+_MOST = 1 << 25  # bytes of an answer
 
 
 class NotYet(Exception):
@@ -107,7 +105,7 @@ def adopt_orphans() -> None:
 
 
 def end_orphans() -> None:
-    """With what they leave behind in turn."""
+    """Ends what we have adopted, and what that leaves behind in turn."""
     while left := _children():
         for pid in left:
             os.kill(pid, signal.SIGKILL)
@@ -307,7 +305,7 @@ def read_whole(client: socket.socket) -> str:
 def _read(client: socket.socket, answer: bytearray, limit: float) -> None:
     end = time.monotonic() + limit
     with client:
-        while len(answer) < MOST and (left := end - time.monotonic()) > 0:
+        while len(answer) < _MOST and (left := end - time.monotonic()) > 0:
             client.settimeout(left)
             if not (piece := client.recv(65536)):
                 return

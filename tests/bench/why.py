@@ -109,7 +109,7 @@ def run(command: list[str]) -> None:
                 os.kill(program, number)
 
     file = shutil.which(command[0])
-    if file and not Path(file).read_bytes().startswith(b"\x7fELF"):
+    if file and Path(file).open("rb").read(4) != b"\x7fELF":
         raise CannotTell(f"{command[0]} is a script. Name the program that it starts.")
     for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:  # they are for the program; gdb would stop
         signal.signal(number, pass_on)
