@@ -1,9 +1,11 @@
 // What the promises rely on to judge.
 
+#include "common/tcp.hpp"
 #include "load.hpp"
 #include "promises.hpp"
 #include "tests/harness/client.hpp"
 #include "tests/harness/doctest.hpp"
+#include "tests/harness/kernel.hpp"
 #include "tests/harness/parallel.hpp"
 #include "tests/harness/server.hpp"
 
@@ -11,6 +13,7 @@
 #include <filesystem>
 #include <utility>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 using namespace std::chrono_literals;
@@ -53,6 +56,18 @@ TEST_SUITE("harness") {
     CHECK(sleeps.is_running());
     sleeps.send(SIGTERM);
     CHECK(sleeps.exit_within(10s).text() == "ended by SIGTERM");
+  }
+
+  TEST_CASE("what a client has sent is unread, also while it is on its way") {
+    TcpListener listener = TcpListener::bind(0);
+    const Client client(listener.port());
+    const std::string piece(64 << 10, 'x');
+    const auto send = [&] {
+      return ::send(client.socket().get(), piece.data(), piece.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    };
+    std::size_t sent = 0;  // Nobody reads, so in the end the buffers of both sides are full.
+    for (ssize_t size = send(); size > 0; size = send()) sent += static_cast<std::size_t>(size);
+    CHECK(eventually([&] { return peers(listener.port())[client.port()].unread == sent; }));
   }
 
   TEST_CASE("what still runs is an error, that says why") {
