@@ -42,7 +42,7 @@ DIES = {
     4: ("SIGABRT", " give_back ", "Memory was freed twice", "-Db_sanitize=address,undefined"),
     5: ("SIGPIPE", " answer ", "a client or a pipe that has gone"),
     6: ("SIGSEGV", " recurse ", "The stack is full: these functions call each other without end."),
-    7: ("SIGABRT", " free_slot ", "abort() was called."),
+    7: ("SIGABRT", " free ", "abort() was called."),
     8: ("SIGABRT", " stop ", "An exception left a function that is noexcept, or a destructor."),
     9: ("SIGSEGV", " fill ", "The stack is full: a local variable is too large for it."),
     10: ("SIGSEGV", " visit ", "It followed a pointer that is no address"),
