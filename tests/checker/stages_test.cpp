@@ -25,6 +25,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -481,7 +482,9 @@ TEST_SUITE("stage4") {
   TEST_CASE("a log that reaches the limit on a file's size is lost, and nobody else") {
     Subject subject = stage_subject(4);
     subject.command.insert(subject.command.begin(), {"sh", "-c", "ulimit -f 1; exec \"$@\"", "sh"});
-    Server server(subject);
+    const FileDescriptor log(::memfd_create("log", MFD_CLOEXEC));  // a pipe has no such limit
+    REQUIRE(log.get() != -1);
+    Server server(subject, {}, {.out = log.get()});
     for (int i = 0; i < 60; ++i) REQUIRE(ask(server.port(), "/").text() == "200, whole");
     server.send(SIGTERM);
     CHECK(run(server).with(0));

@@ -5,15 +5,19 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
+#include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
-#include <sys/mman.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -28,25 +32,18 @@ namespace {
   throw std::system_error(error, std::generic_category(), doing);
 }
 
-// Not a pipe: nobody has to read along lest the process block, and it can be read again and again.
-FileDescriptor make_buffer() {
-  FileDescriptor buffer(::memfd_create("output", MFD_CLOEXEC));
-  // Appending: whatever descriptor it is written through, nothing is overwritten.
-  if (buffer.get() == -1 || ::fcntl(buffer.get(), F_SETFL, O_APPEND) == -1)
-    fail("cannot make a buffer");
-  return buffer;
+struct Pipe {
+  FileDescriptor read_end;
+  FileDescriptor write_end;
+};
+
+Pipe make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) == -1) fail("cannot make a pipe");
+  return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
-std::string read_all(const FileDescriptor& buffer) {
-  std::string text;
-  std::array<char, 65536> part;
-  while (true) {
-    const ssize_t count =
-        ::pread(buffer.get(), part.data(), part.size(), static_cast<off_t>(text.size()));
-    if (count <= 0) return text;
-    text.append(part.data(), static_cast<std::size_t>(count));
-  }
-}
+rlim_t soft_descriptors = 0;  // what they were before raise_descriptor_limit(); 0: as they are
 
 void limit(decltype(RLIMIT_CORE) what, rlim_t value) {
   const rlimit limits{value, value};
@@ -80,12 +77,119 @@ void become(char* const* argv, const Launch& launch, pid_t parent, int out, int 
   ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);  // what we have inherited ourselves
   if (launch.out_closed) ::close(STDOUT_FILENO);
   limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_FSIZE, 64 << 20);
   if (launch.max_memory != 0) limit(RLIMIT_AS, launch.max_memory);
-  if (launch.max_descriptors != 0) limit(RLIMIT_NOFILE, launch.max_descriptors);
+  if (launch.max_descriptors != 0) {
+    limit(RLIMIT_NOFILE, launch.max_descriptors);
+  } else if (rlimit descriptors{}; soft_descriptors != 0) {
+    ::getrlimit(RLIMIT_NOFILE, &descriptors);
+    descriptors.rlim_cur = soft_descriptors;
+    ::setrlimit(RLIMIT_NOFILE, &descriptors);
+  }
   ::execvp(argv[0], argv);
 }
 
 }  // namespace
+
+int poll_until(std::span<pollfd> what, Clock::time_point deadline) {
+  while (true) {
+    const auto end = std::min(deadline, time_limit.load());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+    const int ready =
+        ::poll(what.data(), what.size(), static_cast<int>(std::max(left, 0ms).count()));
+    if (ready > 0) return ready;
+    if (ready == -1 && errno != EINTR) fail("cannot wait");
+    if (ready == 0 && end < deadline) throw OutOfTime();
+    if (ready == 0) return 0;
+  }
+}
+
+void raise_descriptor_limit() {
+  rlimit descriptors{};
+  if (::getrlimit(RLIMIT_NOFILE, &descriptors) == -1) fail("cannot ask for the descriptors' limit");
+  soft_descriptors = std::exchange(descriptors.rlim_cur, descriptors.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &descriptors) == -1) fail("cannot have more descriptors");
+}
+
+// Both streams of a process, by two pipes that a thread of ours empties, so that nothing it writes
+// is waited for. Of each the beginning is kept; who writes without end costs no more than that.
+class Output {
+ public:
+  enum Stream { out, err };
+
+  Output() {
+    for (auto& stream : streams_) {
+      Pipe pipe = make_pipe();
+      if (::fcntl(pipe.read_end.get(), F_SETFL, O_NONBLOCK) == -1) fail("cannot set up a pipe");
+      stream.read_end = std::move(pipe.read_end);
+      stream.write_end = std::move(pipe.write_end);
+    }
+    end_ = FileDescriptor(::eventfd(0, EFD_CLOEXEC));
+    if (end_.get() == -1) fail("cannot make an eventfd");
+  }
+
+  ~Output() {
+    const std::uint64_t one = 1;
+    if (reader_.joinable() && ::write(end_.get(), &one, sizeof one) == sizeof one) reader_.join();
+  }
+
+  int write_end(Stream stream) const { return streams_[stream].write_end.get(); }
+
+  // After the fork: the write ends are the process's alone, so that we see them end.
+  void start() {
+    for (auto& stream : streams_) stream.write_end = FileDescriptor();
+    reader_ = std::thread([this] { read_along(); });
+  }
+
+  // With all that is there by now.
+  std::string text(Stream stream) {
+    const std::lock_guard lock(mutex_);
+    take(streams_[stream]);
+    return streams_[stream].text;
+  }
+
+ private:
+  static constexpr std::size_t most = 1 << 20;
+
+  struct Kept {
+    FileDescriptor read_end;
+    FileDescriptor write_end;
+    std::string text;  // guarded by mutex_
+  };
+
+  // False at the end. mutex_ is held. At once no more than a pipe holds: its writer may be faster.
+  static bool take(Kept& stream) {
+    static thread_local std::array<char, 65536> part;
+    const ssize_t size = ::read(stream.read_end.get(), part.data(), part.size());
+    if (size > 0)
+      stream.text.append(part.data(),
+                         std::min(static_cast<std::size_t>(size), most - stream.text.size()));
+    return size > 0 || (size == -1 && (errno == EAGAIN || errno == EINTR));
+  }
+
+  void read_along() {
+    std::array<pollfd, 3> waits{{{end_.get(), POLLIN, 0},
+                                 {streams_[out].read_end.get(), POLLIN, 0},
+                                 {streams_[err].read_end.get(), POLLIN, 0}}};
+    while (::poll(waits.data(), waits.size(), -1) != -1 || errno == EINTR) {
+      if (waits[0].revents != 0) return;
+      bool flood = false;
+      for (const Stream stream : {out, err}) {
+        const std::lock_guard lock(mutex_);
+        pollfd& wait = waits[static_cast<std::size_t>(stream) + 1];
+        if (wait.revents != 0 && !take(streams_[stream])) wait.fd = -1;
+        flood = flood || streams_[stream].text.size() == most;
+      }
+      if (flood)
+        std::this_thread::sleep_for(2ms);  // what nobody keeps need not be read at full speed
+    }
+  }
+
+  std::mutex mutex_;
+  std::array<Kept, 2> streams_;
+  FileDescriptor end_;
+  std::thread reader_;
+};
 
 bool Exit::with(int code) const { return WIFEXITED(status) && WEXITSTATUS(status) == code; }
 bool Exit::by_any_signal() const { return WIFSIGNALED(status); }
@@ -97,15 +201,16 @@ std::string Exit::text() const {
   return std::string("ended by SIG") + (name == nullptr ? "?" : name);
 }
 
-Process::Process(const std::vector<std::string>& command, const Launch& launch)
-    : out_(make_buffer()), err_(make_buffer()) {
+Process::Process() : output_(std::make_unique<Output>()) {}
+
+// From the first line on the destructor has to clean up, also when something throws.
+Process::Process(const std::vector<std::string>& command, const Launch& launch) : Process() {
   std::vector<char*> argv;
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
-  std::array<int, 2> failure{};
-  if (::pipe2(failure.data(), O_CLOEXEC) == -1) fail("cannot make a pipe");
-  const FileDescriptor failure_out(failure[0]);
-  FileDescriptor failure_in(failure[1]);
+  Pipe failure = make_pipe();
+  const int out = launch.out == -1 ? output_->write_end(Output::out) : launch.out;
+  const int err = output_->write_end(Output::err);
 
   const pid_t parent = ::getpid();
   // The system call does what fork() does, and takes namespaces.
@@ -114,23 +219,26 @@ Process::Process(const std::vector<std::string>& command, const Launch& launch)
              : static_cast<pid_t>(::syscall(SYS_clone, launch.namespaces | SIGCHLD, 0, 0, 0, 0));
   if (pid_ == -1) fail("cannot fork");
   if (pid_ == 0) {
-    become(argv.data(), launch, parent, launch.out == -1 ? out_.get() : launch.out, err_.get());
+    become(argv.data(), launch, parent, out, err);
     const int error = errno;
-    const ssize_t ignored = ::write(failure_in.get(), &error, sizeof error);
+    const ssize_t ignored = ::write(failure.write_end.get(), &error, sizeof error);
     ::_exit(ignored == 0 ? 126 : 127);
   }
-  failure_in = FileDescriptor();
+  failure.write_end = FileDescriptor();
+  output_->start();
   pidfd_ = FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (pidfd_.get() == -1) fail("cannot watch a process");
   int error = 0;
-  if (::read(failure_out.get(), &error, sizeof error) == sizeof error) {
+  if (::read(failure.read_end.get(), &error, sizeof error) == sizeof error) {
     wait_for_exit(10s);
     fail("cannot run " + command.front(), error);
   }
 }
 
 Process::~Process() {
-  if (!exit_) ::kill(pid_, SIGKILL);
-  wait_for_exit(10s);
+  if (pid_ == -1 || exit_) return;
+  ::kill(pid_, SIGKILL);
+  reap();
 }
 
 void Process::send(int signal) const {
@@ -138,17 +246,23 @@ void Process::send(int signal) const {
 }
 
 std::optional<Exit> Process::wait_for_exit(std::chrono::milliseconds limit) {
-  const auto deadline = Clock::now() + std::max(limit, 1ms);
-  if (!exit_ && wait_readable(pidfd_.get(), deadline)) {
-    ::kill(-pid_, SIGKILL);  // its children; until it is reaped, its number is nobody else's
-    exit_.emplace();
-    rusage used{};
-    while (::wait4(pid_, &exit_->status, 0, &used) == -1 && errno == EINTR) {
-    }
-    exit_->user = duration(used.ru_utime);
-    exit_->system = duration(used.ru_stime);
-  }
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  if (!exit_ && poll_until({&ended, 1}, Clock::now() + std::max(limit, 1ms)) == 1) reap();
   return exit_;
+}
+
+void Process::reap() {
+  siginfo_t ended{};
+  while (::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOWAIT) == -1 &&
+         errno == EINTR) {
+  }
+  ::kill(-pid_, SIGKILL);  // its children; until it is reaped, its number is nobody else's
+  exit_.emplace();
+  rusage used{};
+  while (::wait4(pid_, &exit_->status, 0, &used) == -1 && errno == EINTR) {
+  }
+  exit_->user = duration(used.ru_utime);
+  exit_->system = duration(used.ru_stime);
 }
 
 Exit Process::exit_within(std::chrono::milliseconds limit) {
@@ -157,8 +271,8 @@ Exit Process::exit_within(std::chrono::milliseconds limit) {
                            why_it_runs(pid_, 2));
 }
 
-std::string Process::out() const { return read_all(out_); }
-std::string Process::err() const { return read_all(err_); }
+std::string Process::out() const { return output_->text(Output::out); }
+std::string Process::err() const { return output_->text(Output::err); }
 
 bool Process::wait_for_out(const std::string& text, std::size_t count) {
   const auto seen = [&] {
@@ -175,8 +289,7 @@ bool Process::wait_for_out(const std::string& text, std::size_t count) {
 }
 
 std::string why_it_runs(pid_t pid, std::size_t indent) {
-  static std::atomic<bool> told = false;
-  if (told.exchange(true)) return "";
+  if (why_was_told->exchange(true)) return "";
   try {
     Process why({"python3", SOURCE "/tests/bench/why.py", "--brief", std::to_string(pid)});
     const std::optional<Exit> exit = why.wait_for_exit(10s);
@@ -186,11 +299,9 @@ std::string why_it_runs(pid_t pid, std::size_t indent) {
     for (std::string line; std::getline(lines, line);)
       text += '\n' + std::string(indent, ' ') + line;
     return text;
-  } catch (const std::system_error&) {
-    return "";  // there is no python3
+  } catch (const std::runtime_error&) {
+    return "";  // there is no python3, or no time
   }
 }
 
-void pause_for(std::chrono::milliseconds time) {
-  ::poll(nullptr, 0, static_cast<int>(time.count()));
-}
+void pause_for(std::chrono::milliseconds time) { poll_until({}, Clock::now() + time); }

@@ -2,12 +2,30 @@
 
 #include "common/tcp.hpp"
 
+#include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include <poll.h>
 #include <sys/types.h>
+
+// When all waiting in this process has to be over: what would wait beyond it throws OutOfTime.
+inline std::atomic<Clock::time_point> time_limit = Clock::time_point::max();
+struct OutOfTime : std::runtime_error {
+  OutOfTime() : std::runtime_error("its time is over") {}
+};
+
+// poll(), up to `deadline`: how many are ready. Throws std::system_error if it fails.
+int poll_until(std::span<pollfd> what, Clock::time_point deadline);
+
+// Lets this process have as many descriptors as it may; what it starts has as many as before.
+void raise_descriptor_limit();
 
 // How a process ended, as wait() tells it.
 struct Exit {
@@ -32,9 +50,11 @@ struct Launch {
       false;  // all of them, as by a parent that waits for its own with sigwait()
 };
 
+class Output;
+
 // A program under test: started with signals, signal mask and process group as from a shell, its
-// stdout and stderr kept; killed and reaped at the end of its life here, with its children; itself
-// also if we are killed.
+// stdout and stderr read all the time, and the first MiB of each kept; killed and reaped at the end
+// of its life here, with its children; itself also if we are killed.
 class Process {
  public:
   // Throws std::system_error if it cannot be started.
@@ -51,7 +71,7 @@ class Process {
   Exit exit_within(std::chrono::milliseconds limit);
   bool is_running() { return !wait_for_exit(std::chrono::milliseconds(0)); }
 
-  // All it has written so far.
+  // What it has written so far, up to 1 MiB.
   std::string out() const;
   std::string err() const;
 
@@ -60,8 +80,10 @@ class Process {
   bool wait_for_out(const std::string& text, std::size_t count = 1);
 
  private:
-  FileDescriptor out_;
-  FileDescriptor err_;
+  Process();
+  void reap();  // once it has ended
+
+  std::unique_ptr<Output> output_;
   pid_t pid_ = -1;
   FileDescriptor pidfd_;
   std::optional<Exit> exit_;
@@ -71,6 +93,10 @@ class Process {
 // much. It stops the process for a moment, so it is asked after the verdict that it explains, and
 // once in a run. "" if nothing can be told; that takes 10 s at most, and mostly half of one.
 std::string why_it_runs(pid_t pid, std::size_t indent);
+
+// Has it been asked? In shared memory where a run is more than one process.
+inline std::atomic<bool> why_was_told_here = false;
+inline std::atomic<bool>* why_was_told = &why_was_told_here;
 
 // Waits until `done()` holds, looking again at short, growing intervals: for what cannot be waited
 // for otherwise. False after `limit`.
