@@ -30,17 +30,6 @@ TEST_SUITE("harness") {
           std::vector<std::string>{"server", "1", "--take", "2", "--grace-ms=1000", "-s", "3000"});
   }
 
-  TEST_CASE("an answer is whole with all of its body and an orderly end, and not otherwise") {
-    const std::string text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
-    CHECK(Answer{Answer::End::closed, text, {}}.text() == "200, whole");
-    CHECK_FALSE(Answer{Answer::End::reset, text, {}}.is_whole());
-    CHECK_FALSE(Answer{Answer::End::timed_out, text, {}}.is_whole());
-    CHECK_FALSE(Answer{Answer::End::closed, text + "!", {}}.is_whole());
-    CHECK_FALSE(Answer{Answer::End::closed, text.substr(0, text.size() - 1), {}}.is_whole());
-    CHECK_FALSE(Answer{Answer::End::closed, "", {}}.is_whole());
-    CHECK(Answer{Answer::End::closed, text.substr(0, text.size() - 2), {}}.is_whole(true));
-  }
-
   TEST_CASE("a program that cannot be run, or ends at once, is named") {
     CHECK_THROWS_WITH_AS(Process({"./no-such-program"}),
                          "cannot run ./no-such-program: No such file or directory",

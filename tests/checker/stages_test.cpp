@@ -152,6 +152,7 @@ void check_usage(int stage) {
 
 void check_start(int stage) {
   Server server(stage_subject(stage));
+  CHECK(ask(server.port(), "/").end == Answer::End::closed);  // who asks for it, gets it
   const std::string port = std::to_string(server.port());
   REQUIRE(server.wait_for_out("\n"));
   CHECK(server.out() == "Listening on http://127.0.0.1:" + port + "\n");

@@ -1,10 +1,13 @@
 #include "client.hpp"
 
+#include "process.hpp"
+
 #include <array>
+#include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <stdexcept>
 #include <system_error>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -25,9 +28,8 @@ sockaddr_in localhost(std::uint16_t port) {
 }
 
 bool wait_for(int fd, short events, Clock::time_point deadline) {
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
   pollfd what{fd, events, 0};
-  return ::poll(&what, 1, static_cast<int>(std::max(left, 0ms).count())) == 1;
+  return poll_until({&what, 1}, deadline) == 1;
 }
 
 std::uint16_t own_port(const FileDescriptor& socket) {
@@ -53,39 +55,26 @@ bool receive(const FileDescriptor& socket, Answer& answer) {
 
 }  // namespace
 
-int Answer::status() const {
-  int status = 0;
-  if (bytes.starts_with("HTTP/1.1 ") && bytes.size() > 12) {
-    std::from_chars(bytes.data() + 9, bytes.data() + 12, status);
-  }
-  return status;
-}
-
-std::string Answer::body() const {
-  const std::size_t head_end = bytes.find("\r\n\r\n");
-  return head_end == std::string::npos ? "" : bytes.substr(head_end + 4);
-}
+Reading Answer::read(bool to_head) const { return read_answer(bytes, end == End::closed, to_head); }
 
 bool Answer::is_whole(bool to_head) const {
-  constexpr std::string_view field = "\r\nContent-Length: ";
-  const std::size_t at = bytes.find(field);
-  if (end != End::closed || status() == 0 || at == std::string::npos) return false;
-  const std::size_t length = std::stoul(bytes.substr(at + field.size(), 9));
-  return bytes.find("\r\n\r\n") != std::string::npos && body().size() == (to_head ? 0 : length);
+  return end != End::reset && read(to_head).state == Reading::State::whole;
 }
 
-std::string Answer::text() const {
-  if (is_whole()) return std::to_string(status()) + ", whole";
-  const std::string size = std::to_string(bytes.size()) + " bytes";
-  switch (end) {
-    case End::closed:
-      return bytes.empty() ? "closed without an answer" : "cut off after " + size;
-    case End::reset:
-      return "reset after " + size;
-    case End::timed_out:
+std::string Answer::text(bool to_head) const {
+  const Reading reading = read(to_head);
+  const std::string status = reading.status == 0 ? "" : std::to_string(reading.status) + ", ";
+  switch (reading.state) {
+    case Reading::State::whole:
+      return status + (end == End::reset ? "whole, and then a reset" : "whole");
+    case Reading::State::faulty:
+      return status + "but not as HTTP has it: " + reading.what;
+    case Reading::State::unfinished:
       break;
   }
-  return "no end after " + size;
+  if (end == End::reset) return "reset after " + std::to_string(bytes.size()) + " bytes";
+  if (bytes.empty()) return end == End::closed ? "closed without an answer" : "no answer";
+  return status + (end == End::closed ? "cut off without " : "still without ") + reading.what;
 }
 
 FileDescriptor start_connecting(std::uint16_t port) {
@@ -114,13 +103,13 @@ int socket_error(const FileDescriptor& socket) {
 
 Client::Client(FileDescriptor socket) : socket_(std::move(socket)), port_(own_port(socket_)) {}
 
-std::optional<Client> Client::connect(std::uint16_t port) {
+std::optional<Client> Client::connect(std::uint16_t port, std::chrono::milliseconds limit) {
   FileDescriptor socket = start_connecting(port);
-  if (socket.get() == -1 || !wait_for(socket.get(), POLLOUT, Clock::now() + 10s))
+  if (socket.get() == -1 || !wait_for(socket.get(), POLLOUT, Clock::now() + limit))
     return std::nullopt;
   const int error = socket_error(socket);
   if (error == ECONNREFUSED) return std::nullopt;
-  if (error != 0) throw std::runtime_error("connected, then reset");
+  if (error != 0) throw WasReset();
   return Client(std::move(socket));
 }
 
@@ -148,13 +137,26 @@ void Client::half_close() { ::shutdown(socket_.get(), SHUT_WR); }
 
 void Client::reset() { socket_ = FileDescriptor(); }
 
-Answer Client::read(std::chrono::milliseconds limit) {
-  const auto deadline = Clock::now() + limit;
+bool Client::has_answer() const { return wait_for(socket_.get(), POLLIN, Clock::now()); }
+
+Answer Client::read(std::chrono::milliseconds limit, bool to_head) {
+  auto deadline = Clock::now() + limit;
   Answer answer;
+  bool whole = false;
+  bool close_is_due = false;
   while (wait_for(socket_.get(), POLLIN, deadline)) {
-    if (receive(socket_, answer)) return answer;
+    const bool ended = receive(socket_, answer);
+    if (!answer.bytes.empty()) met.answers = true;
+    if (ended) return answer;
+    if (!whole && answer.is_whole(to_head)) {
+      whole = true;
+      const auto close_at = Clock::now() + (closes_after_answer ? 1s : 0s);
+      close_is_due = close_at < std::exchange(deadline, std::min(deadline, close_at));
+    }
   }
   answer.at = Clock::now();
+  if (close_is_due) met.open_connections = true;
+  if (answer.bytes.empty() && limit >= 1s) met.silence = true;
   return answer;
 }
 
@@ -174,7 +176,8 @@ pollfd Exchange::wanted() const {
 
 void Exchange::advance() {
   if (step_ == Step::reading) {
-    if (receive(socket_, answer_)) step_ = Step::ended;
+    if (receive(socket_, answer_) || (!closes_after_answer && answer_.is_whole()))
+      step_ = Step::ended;
   } else if (const int error = socket_error(socket_)) {
     step_ = error == ECONNREFUSED ? Step::refused : Step::ended;
     answer_.end = Answer::End::reset;
@@ -190,12 +193,18 @@ void Exchange::abandon() {
 }
 
 std::string request(std::string_view target, std::string_view method, std::string_view fields) {
+  std::string names = "Host: localhost\r\nConnection: close\r\n";
+  names += fields;
+  bool in_name = true;
+  for (char& c : names) {
+    if (c == ':' || c == '\n') in_name = c == '\n';
+    if (in_name && field_names == FieldNames::lower) c = static_cast<char>(std::tolower(c));
+    if (in_name && field_names == FieldNames::upper) c = static_cast<char>(std::toupper(c));
+  }
   std::string text(method);
   text += ' ';
   text += target;
-  text += " HTTP/1.1\r\nHost: localhost\r\n";
-  text += fields;
-  return text + "\r\n";
+  return text + " HTTP/1.1\r\n" + names + "\r\n";
 }
 
 Answer ask(std::uint16_t port, std::string_view target) {

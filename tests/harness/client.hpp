@@ -1,30 +1,57 @@
 #pragma once
 
+#include "answer.hpp"
 #include "common/tcp.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
 #include <poll.h>
 
-// What a client got, up to the end of the connection.
+// What a client got, up to the end of the connection; or, from a server that keeps connections
+// open, up to the end of the answer.
 struct Answer {
   enum class End { closed, reset, timed_out };
   End end = End::timed_out;
   std::string bytes;
   Clock::time_point at;  // when the end came
 
-  int status() const;  // 200; 0 without a status line
-  std::string body() const;
-  // A status line, a body as long as Content-Length says (none after a HEAD), and an orderly end.
+  // `to_head`: to a HEAD, which has no body, whatever its fields say.
+  Reading read(bool to_head = false) const;
+  int status() const { return read().status; }  // 200; 0 without a status line
+  std::string body(bool to_head = false) const { return read(to_head).body; }
+  // All of it has come, and no reset after it.
   bool is_whole(bool to_head = false) const;
   bool is_ok() const { return is_whole() && status() == 200; }
   bool is_quiet_close() const { return end == End::closed && bytes.empty(); }
-  std::string text() const;  // "404, whole", "reset after 0 bytes"
+  bool is_kept_open(bool to_head = false) const {
+    return end == End::timed_out && is_whole(to_head);
+  }
+  // "404, whole", "cut off without 44 of 117 bytes of the body", "reset after 0 bytes"
+  std::string text(bool to_head = false) const;
 };
+
+// Is the server one that closes the connection after an answer, as every request asks it to? One
+// that is known not to is not waited for any longer.
+inline std::atomic<bool> closes_after_answer = true;
+
+// What clients that read to the end have met in this process: whether anybody got a single byte,
+// whether anybody waited in vain, and whether a connection stayed open.
+struct Met {
+  std::atomic<bool> answers = false;
+  std::atomic<bool> silence = false;
+  std::atomic<bool> open_connections = false;
+};
+inline Met met;
+
+// How requests spell the names of their fields, which is up to them (RFC 9110 §5.1).
+enum class FieldNames { usual, lower, upper };
+inline std::atomic<FieldNames> field_names = FieldNames::usual;
 
 // A new socket on its way to 127.0.0.1:`port`: writable once that has been decided. Invalid if it
 // was refused at once. Closing it resets the connection, which leaves no TIME_WAIT on either side:
@@ -33,12 +60,17 @@ FileDescriptor start_connecting(std::uint16_t port);
 // What has gone wrong with it: 0, ECONNREFUSED, or ECONNRESET.
 int socket_error(const FileDescriptor& socket);
 
+struct WasReset : std::runtime_error {
+  WasReset() : std::runtime_error("a client was let in, and then reset") {}
+};
+
 // A client of the server under test. Its end is a reset.
 class Client {
  public:
-  // Connects to 127.0.0.1:`port`. nullopt: refused, or not within 10 s. Throws std::runtime_error
-  // if the connection is made only to be reset.
-  static std::optional<Client> connect(std::uint16_t port);
+  // Connects to 127.0.0.1:`port`. nullopt: refused, or not within `limit`. Throws
+  // std::runtime_error if the connection is made only to be reset.
+  static std::optional<Client> connect(std::uint16_t port,
+                                       std::chrono::milliseconds limit = std::chrono::seconds(10));
 
   // Connects, or throws std::runtime_error; then sends.
   explicit Client(std::uint16_t port, std::string_view request = {});
@@ -53,8 +85,11 @@ class Client {
   void half_close();
   void reset();
 
-  // Reads to the end.
-  Answer read(std::chrono::milliseconds limit = std::chrono::seconds(15));
+  // Reads to the end. When a whole answer is there, the close has a second to come.
+  Answer read(std::chrono::milliseconds limit = std::chrono::seconds(15), bool to_head = false);
+
+  // Has anything come, be it an answer or the end?
+  bool has_answer() const;
 
   const FileDescriptor& socket() const { return socket_; }
 
@@ -95,7 +130,7 @@ class Exchange {
   Answer answer_;
 };
 
-// "GET /sleep HTTP/1.1" and so on.
+// "GET /sleep HTTP/1.1" and so on, with `fields` beside Host and Connection: close.
 std::string request(std::string_view target, std::string_view method = "GET",
                     std::string_view fields = "");
 
