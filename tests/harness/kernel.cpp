@@ -2,17 +2,20 @@
 
 #include "common/tcp.hpp"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <set>
 #include <string_view>
 
+#include <arpa/inet.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -27,6 +30,9 @@ struct Row {
   std::size_t unsent = 0;
   std::size_t unread = 0;
   unsigned long inode = 0;
+  int family = AF_INET;
+  std::array<std::uint32_t, 4> address{};  // in the order of the network
+  bool only_v6 = false;                    // IPV6_V6ONLY
 };
 
 constexpr unsigned established = 1;
@@ -35,9 +41,25 @@ constexpr unsigned listen_state = 10;
 
 using Rows = std::vector<Row>;
 
-// sock_diag(7): of all sockets in these states. It leaves the others out by itself, and so takes no
-// time for those that are long over, in TIME_WAIT. nullopt: the kernel does not know how.
-std::optional<Rows> ask_kernel(unsigned states) {
+Row row_of(const nlmsghdr* head) {
+  const auto* diag = static_cast<const inet_diag_msg*>(NLMSG_DATA(head));
+  Row row{ntohs(diag->id.idiag_sport), ntohs(diag->id.idiag_dport), diag->idiag_state,
+          diag->idiag_wqueue,          diag->idiag_rqueue,          diag->idiag_inode,
+          diag->idiag_family};
+  std::ranges::copy(diag->id.idiag_src, row.address.begin());
+  auto left = static_cast<int>(head->nlmsg_len - NLMSG_LENGTH(sizeof *diag));
+  for (const auto* attribute = reinterpret_cast<const rtattr*>(diag + 1); RTA_OK(attribute, left);
+       attribute = RTA_NEXT(attribute, left)) {
+    if (attribute->rta_type == INET_DIAG_SKV6ONLY)
+      row.only_v6 = *static_cast<const std::uint8_t*>(RTA_DATA(attribute)) != 0;
+  }
+  return row;
+}
+
+// sock_diag(7): of all sockets of that family in these states. It leaves the others out by itself,
+// and so takes no time for those that are long over, in TIME_WAIT. nullopt: the kernel does not
+// know how.
+std::optional<Rows> ask_kernel(int family, unsigned states) {
   const FileDescriptor netlink(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
   struct {
     nlmsghdr head;
@@ -46,7 +68,7 @@ std::optional<Rows> ask_kernel(unsigned states) {
   question.head.nlmsg_len = sizeof question;
   question.head.nlmsg_type = SOCK_DIAG_BY_FAMILY;
   question.head.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
-  question.body.sdiag_family = AF_INET;
+  question.body.sdiag_family = static_cast<std::uint8_t>(family);
   question.body.sdiag_protocol = IPPROTO_TCP;
   question.body.idiag_states = states;
   if (::send(netlink.get(), &question, sizeof question, 0) == -1) return std::nullopt;
@@ -64,49 +86,63 @@ std::optional<Rows> ask_kernel(unsigned states) {
         return failed ? std::nullopt : std::optional(rows);
       }
       if (head->nlmsg_type != SOCK_DIAG_BY_FAMILY) return std::nullopt;
-      const auto* row = static_cast<const inet_diag_msg*>(NLMSG_DATA(head));
-      rows.push_back({ntohs(row->id.idiag_sport), ntohs(row->id.idiag_dport), row->idiag_state,
-                      row->idiag_wqueue, row->idiag_rqueue, row->idiag_inode});
+      rows.push_back(row_of(head));
     }
   }
 }
 
-// proc(5), /proc/net/tcp: the same, but of every socket there is.
-Rows read_table(unsigned states) {
+// proc(5), /proc/net/tcp and tcp6: the same, but of every socket there is.
+Rows read_table(int family, unsigned states) {
   Rows rows;
-  std::ifstream table("/proc/net/tcp");
+  std::ifstream table(family == AF_INET ? "/proc/net/tcp" : "/proc/net/tcp6");
   std::string line;
   std::getline(table, line);
   while (std::getline(table, line)) {
     Row row;
-    if (std::sscanf(line.c_str(), "%*u: %*x:%x %*x:%x %x %zx:%zx %*x:%*x %*x %*u %*u %lu",
-                    &row.port, &row.peer_port, &row.state, &row.unsent, &row.unread,
-                    &row.inode) == 6 &&
-        (states & 1U << row.state) != 0) {
-      rows.push_back(row);
+    row.family = family;
+    std::array<char, 33> address{};
+    if (std::sscanf(line.c_str(), "%*u: %32[0-9A-F]:%x %*x:%x %x %zx:%zx %*x:%*x %*x %*u %*u %lu",
+                    address.data(), &row.port, &row.peer_port, &row.state, &row.unsent, &row.unread,
+                    &row.inode) != 7 ||
+        (states & 1U << row.state) == 0) {
+      continue;
     }
+    for (std::size_t i = 0; i < 4 && address[8 * i] != '\0'; ++i)
+      std::from_chars(&address[8 * i], &address[8 * i] + 8, row.address[i], 16);
+    rows.push_back(row);
   }
   return rows;
 }
 
+// Of IPv6 as well: a server that listens on [::] is reached by IPv4, and has its connections there.
 Rows sockets_in(unsigned states) {
-  const std::optional<Rows> rows = ask_kernel(states);
-  return rows ? *rows : read_table(states);
+  Rows rows;
+  for (const int family : {AF_INET, AF_INET6}) {
+    const std::optional<Rows> told = ask_kernel(family, states);
+    const Rows found = told ? *told : read_table(family, states);
+    rows.insert(rows.end(), found.begin(), found.end());
+  }
+  return rows;
 }
 
-template <typename Matches>
-std::optional<std::uint16_t> find_listening(Matches matches) {
-  for (const Row& row : sockets_in(1U << listen_state)) {
-    if (matches(row)) return static_cast<std::uint16_t>(row.port);
-  }
-  return std::nullopt;
+Listener listener_of(const Row& row, pid_t pid) {
+  std::array<char, INET6_ADDRSTRLEN> text{};
+  ::inet_ntop(row.family, row.address.data(), text.data(), text.size());
+  const std::string address = text.data();
+  const bool v6 = row.family == AF_INET6;
+  return {pid, static_cast<std::uint16_t>(row.port),
+          (v6 ? '[' + address + ']' : address) + ':' + std::to_string(row.port),
+          v6 ? (address == "::" && !row.only_v6) || address == "::ffff:127.0.0.1"
+             : address == "127.0.0.1" || address == "0.0.0.0"};
 }
 
 std::filesystem::path proc(pid_t pid) { return "/proc/" + std::to_string(pid); }
 
 std::string read_file(const std::filesystem::path& path) {
   std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::getline(file, text, '\0');  // who has just ended is an error of reading: no exception here
+  return text;
 }
 
 // A folder of /proc may vanish while it is read.
@@ -150,23 +186,58 @@ std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
 }
 
 bool is_listening(std::uint16_t port) {
-  return find_listening([&](const Row& row) { return row.port == port; }).has_value();
+  return std::ranges::count(sockets_in(1U << listen_state), port, &Row::port) > 0;
 }
 
-std::optional<std::uint16_t> listening_port(pid_t pid) {
-  std::set<std::string> sockets;
-  each_entry(proc(pid) / "fd", [&](const std::filesystem::path& fd) {
+std::vector<Listener> listeners(pid_t pid) {
+  std::map<std::string, int> sockets;  // the lowest descriptor of each
+  each_entry(proc(pid) / "fd", [&](const std::filesystem::path& path) {
     std::error_code gone;
-    sockets.insert(std::filesystem::read_symlink(fd, gone).string());
+    const std::string link = std::filesystem::read_symlink(path, gone).string();
+    if (!link.starts_with("socket:")) return;
+    const int fd = std::stoi(path.filename());
+    const auto [socket, is_new] = sockets.emplace(link, fd);
+    if (!is_new) socket->second = std::min(socket->second, fd);
   });
-  return find_listening([&](const Row& row) {
-    return sockets.contains("socket:[" + std::to_string(row.inode) + "]");
-  });
+  if (sockets.empty()) return {};
+  std::map<int, Listener> found;
+  for (const Row& row : sockets_in(1U << listen_state)) {
+    const auto socket = sockets.find("socket:[" + std::to_string(row.inode) + "]");
+    if (socket != sockets.end()) found.emplace(socket->second, listener_of(row, pid));
+  }
+  std::vector<Listener> all;
+  for (const auto& [fd, listener] : found) all.push_back(listener);
+  return all;
 }
 
 std::vector<pid_t> children(pid_t pid) {
   std::ifstream file(proc(pid) / "task" / std::to_string(pid) / "children");
   return {std::istream_iterator<pid_t>(file), {}};
+}
+
+std::vector<pid_t> family(pid_t pid) {
+  std::multimap<pid_t, pid_t> by_parent;
+  each_entry("/proc", [&](const std::filesystem::path& folder) {
+    const std::string name = folder.filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) return;
+    // "7 (name) S 1 ...": who has ended, and is only to be reaped, is left out
+    const std::string stat = read_file(folder / "stat");
+    const std::size_t name_end = stat.rfind(") ");
+    if (name_end != std::string::npos && stat[name_end + 2] != 'Z')
+      by_parent.emplace(std::atoi(stat.c_str() + name_end + 4), std::stoi(name));
+  });
+  std::vector<pid_t> members{pid};
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto [first, last] = by_parent.equal_range(members[i]);
+    for (auto child = first; child != last; ++child) members.push_back(child->second);
+  }
+  return members;
+}
+
+std::string process_name(pid_t pid) {
+  std::string name = read_file(proc(pid) / "comm");
+  if (name.ends_with('\n')) name.pop_back();
+  return std::to_string(pid) + " (" + name + ')';
 }
 
 int thread_count(pid_t pid) { return status_number(pid, "Threads:"); }

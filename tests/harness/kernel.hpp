@@ -18,16 +18,28 @@ struct Peer {
   std::size_t unread = 0;  // bytes on their way to the server, or there and not yet read
 };
 
-// All established connections to 127.0.0.1:`port`, by the client's port.
+// All established connections to port `port`, by the client's port.
 std::map<std::uint16_t, Peer> peers(std::uint16_t port);
 
 // Does anybody listen there?
 bool is_listening(std::uint16_t port);
 
-// The port on which process `pid` listens.
-std::optional<std::uint16_t> listening_port(pid_t pid);
+// A socket on which a process listens.
+struct Listener {
+  pid_t pid = 0;
+  std::uint16_t port = 0;
+  std::string address;     // "127.0.0.1:7878", "[::]:7878"
+  bool is_for_us = false;  // who connects to 127.0.0.1 gets there
+};
+
+// All those of process `pid`, the one with the lowest descriptor first.
+std::vector<Listener> listeners(pid_t pid);
 
 std::vector<pid_t> children(pid_t pid);  // of its main thread
+// `pid`, and after it all it has started that still runs, and they in turn.
+std::vector<pid_t> family(pid_t pid);
+// "1234 (python3)"
+std::string process_name(pid_t pid);
 
 int thread_count(pid_t pid);         // 0 if it is gone
 std::size_t memory_size(pid_t pid);  // of its address space, in bytes; 0 if it is gone

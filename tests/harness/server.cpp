@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <csignal>
 #include <stdexcept>
 #include <utility>
 
@@ -33,12 +34,13 @@ Subject stage_subject(int stage) {
 
 std::vector<std::string> command_line(const Subject& subject, const Run& run) {
   const auto number = [](auto value) { return std::to_string(value); };
-  const std::array<std::pair<std::string, std::string>, 5> values{{
+  const std::array<std::pair<std::string, std::string>, 6> values{{
       {"{port}", number(run.port != 0 ? run.port : subject.port)},
       {"{sleep}", number(run.sleep.value_or(subject.sleep).count())},
       {"{workers}", number(subject.workers)},
       {"{take}", run.take ? number(*run.take) : ""},
       {"{grace}", run.grace ? number(run.grace->count()) : ""},
+      {"{html}", subject.html},
   }};
   std::vector<std::string> words;
   for (std::string word : subject.command) {
@@ -58,18 +60,58 @@ std::vector<std::string> command_line(const Subject& subject, const Run& run) {
   return words;
 }
 
+namespace {
+
+// What there is instead of a server that listens for us.
+std::string found_instead(pid_t pid, std::uint16_t wanted) {
+  std::string found;
+  for (const pid_t member : family(pid)) {
+    for (const Listener& listener : listeners(member)) {
+      found +=
+          (found.empty() ? "" : ", ") + process_name(member) + " listens on " + listener.address;
+    }
+  }
+  return "nobody listens on 127.0.0.1" + (wanted == 0 ? "" : ':' + std::to_string(wanted)) +
+         " after 10 s; " +
+         (found.empty() ? process_name(pid) + " runs, and listens nowhere" : found);
+}
+
+}  // namespace
+
+bool Server::find_listener(std::uint16_t wanted, bool in_family) {
+  for (const pid_t member : in_family ? processes() : std::vector{pid()}) {
+    for (const Listener& listener : listeners(member)) {
+      if (!listener.is_for_us || (wanted != 0 && listener.port != wanted)) continue;
+      listener_ = member;
+      if (std::ranges::count(ports_, listener.port) == 0) ports_.push_back(listener.port);
+    }
+    if (!ports_.empty()) return true;
+  }
+  return false;
+}
+
 Server::Server(const Subject& subject, const Run& run, const Launch& launch)
     : Process(command_line(subject, run), launch) {
-  std::optional<std::uint16_t> port;
+  const auto start = Clock::now();
+  const std::uint16_t wanted = run.port != 0 ? run.port : subject.port;
+  // To look at every process there is takes longer, and most servers are what was started.
   const bool ready = eventually([&] {
-    port = listening_port(pid());
-    return port || !is_running();
+    return find_listener(wanted, Clock::now() > start + std::chrono::milliseconds(50)) ||
+           !is_running();
   });
-  if (!port) {
-    throw std::runtime_error("the server did not start" +
-                             (ready ? " (" + wait_for_exit({})->text() + "): " : ": ") + err());
+  if (ports_.empty()) {
+    const std::string why = ready ? " (" + wait_for_exit({})->text() + "): "
+                                  : ": " + found_instead(pid(), wanted) + "\n";
+    throw std::runtime_error("the server did not start" + why + err());
   }
-  port_ = *port;
+  // Its time is that of what is judged, and starting is not.
+  if (time_limit.load() != Clock::time_point::max())
+    time_limit = time_limit.load() + (Clock::now() - start);
+  const std::string said = ports_.size() > 1 ? out() : "";
+  const auto told = std::ranges::find_if(ports_, [&](std::uint16_t port) {
+    return said.find(':' + std::to_string(port)) != std::string::npos;
+  });
+  if (told != ports_.end()) std::iter_swap(told, ports_.begin());
 #ifdef UNDER_TSAN
   // ThreadSanitizer of g++ 12 may lose a signal that interrupts a thread's first blocking call:
   // both make the place where signals wait for the thread (SigCtx() in
@@ -77,4 +119,15 @@ Server::Server(const Subject& subject, const Run& run, const Launch& launch)
   if (!eventually([&] { return all_threads_sleep(pid()); }))
     throw std::runtime_error("the server did not wait for clients");
 #endif
+}
+
+void Server::send(int signal) const {
+  if (listener_ == pid())
+    Process::send(signal);  // who knows whether it has ended
+  else
+    ::kill(listener_, signal);
+}
+
+void Server::send_to_all(int signal) const {
+  for (const pid_t member : processes()) ::kill(member, signal);
 }

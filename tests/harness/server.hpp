@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernel.hpp"
 #include "process.hpp"
 
 #include <chrono>
@@ -10,11 +11,14 @@
 
 // A server to be judged: how to start it, and what it is told or known to do.
 struct Subject {
-  // In it, {port}, {sleep}, {workers}, {take} and {grace} are filled in.
+  // In it, {port}, {sleep}, {workers}, {take}, {grace} and {html} are filled in.
   std::vector<std::string> command;
   std::uint16_t port = 0;                // 0: whichever it listens on
   std::chrono::milliseconds sleep{400};  // how long its /sleep takes
   std::size_t workers = 4;
+  std::string html{};            // a folder with its pages, hello.html and 404.html
+  std::string hello = "Hello!";  // what they say
+  std::string oops = "Oops!";
 
   bool knows(std::string_view placeholder) const;
 };
@@ -32,14 +36,28 @@ struct Run {
 
 std::vector<std::string> command_line(const Subject& subject, const Run& run);
 
-// A started server that listens.
+// A started server that listens where 127.0.0.1 reaches it: the process that was started, or one
+// that it has started in turn. Signals go to the one that listens; the end is that of the one
+// started.
 class Server : public Process {
  public:
-  // Throws std::runtime_error if it does not listen within 10 s.
+  // Throws std::runtime_error if nobody listens within 10 s, with what was found instead.
   explicit Server(const Subject& subject, const Run& run = {}, const Launch& launch = {});
 
-  std::uint16_t port() const { return port_; }
+  std::uint16_t port() const { return ports_.front(); }
+  // All it listens on; the one above is the one it tells on stdout, or had first.
+  const std::vector<std::uint16_t>& ports() const { return ports_; }
+  // By a process that the one started has started in turn.
+  bool listens_by_another() const { return listener_ != pid(); }
+
+  void send(int signal) const;
+  // With all its processes.
+  void send_to_all(int signal) const;
+  std::vector<pid_t> processes() const { return family(pid()); }
 
  private:
-  std::uint16_t port_ = 0;
+  bool find_listener(std::uint16_t wanted, bool in_family);
+
+  pid_t listener_ = -1;
+  std::vector<std::uint16_t> ports_;
 };

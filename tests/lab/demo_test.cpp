@@ -138,8 +138,8 @@ void check_rude_client(const Recording& recording) {
 }
 
 bool has_clients(pid_t server) {
-  const std::optional<std::uint16_t> port = listening_port(server);
-  return port && !peers(*port).empty();
+  const std::vector<Listener> found = listeners(server);
+  return !found.empty() && !peers(found.front().port).empty();
 }
 
 // Or has ended, and whoever adopted it has not noticed yet.
