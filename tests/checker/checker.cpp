@@ -1,14 +1,19 @@
 // promises: judges the four stages, or any server, by what can be seen from outside.
 
+#include "contract.hpp"
+#include "judging.hpp"
 #include "promises.hpp"
+#include "report.hpp"
 #include "tests/harness/cli.hpp"
-#include "tests/harness/parallel.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
-#include <mutex>
-#include <numeric>
+#include <random>
+#include <stdexcept>
+#include <utility>
 
 #include <unistd.h>
 
@@ -20,44 +25,41 @@ constexpr std::string_view usage_text =
 
 The server must listen on 127.0.0.1, answer / with a page that says Hello!,
 /sleep with the same a while later, and all else with a 404 that says Oops!.
-In its command, {port}, {sleep}, {workers}, {take} and {grace} are
+In its command, {port}, {sleep}, {workers}, {take}, {grace} and {html} are
 filled in; a flag whose value a run does not need is left out. Example:
   promises -- ./my_server --port {port} --sleep-ms {sleep}
 
+  --contract       print all that a server is judged by, on one page
   --only N[,N...]  only these promises
   --port N         the port the server listens on, if it cannot be told one
   --sleep N        how long its /sleep takes, in ms (400)
   --workers N      how many requests it serves at once (4)
-  --json           print a list of judgements for a script
+  --time-limit N   seconds for all promises together (60)
+  --seed N         other times, numbers and orders; 0: the contract's own (0)
+  --repeat N       judge each promise N times, and tell how often it is kept (1)
+  --brief          print only what is not as it should be
+  --json           print each judgement as a line of JSON, and then the sum
   --help           print this and exit
 
 Exit status: 0 if all is as it should be (a server keeps every promise asked
 for, but for those it cannot be judged by; the stages keep and break what they
-are meant to), 1 if not, 2 for a mistake in the command line or a server that
-does not start.
+are meant to), 1 if not, 2 for a mistake in the command line, a server that does
+not start, or what could not be judged for want of something of ours; 130 after
+Ctrl-C, with the verdicts so far.
 )";
 
 struct Settings {
   std::vector<int> only;
   bool json = false;
   bool help = false;
+  bool contract = false;
+  bool brief = false;
+  int repeat = 1;
+  unsigned seed = 0;
+  Limits limits;
   Subject server;  // its command is empty: the stages
-};
 
-struct Task {
-  int stage;  // 0: the server of the command line
-  const Promise* promise;
-  Judgement judgement{};
-
-  Verdict expected() const {
-    return stage == 0 ? Verdict::kept : promise->expected[static_cast<std::size_t>(stage) - 1];
-  }
-  // Only process 1 cannot be had everywhere; a server that cannot be told a value is judged by the
-  // rest.
-  bool is_as_expected() const {
-    const bool excused = stage == 0 || promise->number == 15;
-    return judgement.verdict == expected() || (judgement.verdict == Verdict::not_judged && excused);
-  }
+  bool is_for_stages() const { return server.command.empty(); }
 };
 
 std::vector<int> numbers(const std::string& flag, std::string_view list) {
@@ -83,8 +85,18 @@ Settings parse(Arguments arguments) {
       settings.server.sleep = std::chrono::milliseconds(arguments.number(1, 60000));
     else if (flag == "--workers")
       settings.server.workers = static_cast<std::size_t>(arguments.number(1, 1000));
+    else if (flag == "--time-limit")
+      settings.limits.all = std::chrono::seconds(arguments.number(1, 86400));
+    else if (flag == "--seed")
+      settings.seed = static_cast<unsigned>(arguments.number(0, 1'000'000'000));
+    else if (flag == "--repeat")
+      settings.repeat = arguments.number(1, 99);
+    else if (flag == "--brief")
+      settings.brief = true;
     else if (flag == "--json")
       settings.json = true;
+    else if (flag == "--contract")
+      settings.contract = true;
     else if (flag == "--help")
       settings.help = true;
     else if (flag == "--")
@@ -92,162 +104,178 @@ Settings parse(Arguments arguments) {
     else
       throw Usage("unknown argument '" + flag + "'");
   }
+  settings.limits.all *= settings.repeat;
   return settings;
 }
 
+// Pages with words of their own, for a server that can be told where they are; gone with it.
+class Pages {
+ public:
+  explicit Pages(Settings& settings) {
+    if (!settings.server.knows("{html}")) return;
+    std::error_code none;
+    std::string name = std::filesystem::temp_directory_path(none) / "promises-XXXXXX";
+    if (none) throw std::runtime_error("there is no folder for the pages: see TMPDIR");
+    if (::mkdtemp(name.data()) == nullptr)
+      throw std::system_error(errno, std::generic_category(), "cannot make " + name);
+    folder_ = settings.server.html = name;
+    std::mt19937 random(settings.seed);
+    const auto page = [&](const char* file, std::string& says) {
+      if (settings.seed != 0) says = "Word " + std::to_string(random());
+      std::ofstream out(std::filesystem::path(folder_) / file);
+      out << "<!DOCTYPE html>\n<title>" << says << "</title>\n<h1>" << says << "</h1>\n";
+      out.close();
+      if (!out) throw std::runtime_error("cannot write " + folder_ + '/' + file);
+    };
+    page("hello.html", settings.server.hello);
+    page("404.html", settings.server.oops);
+  }
+  Pages(const Pages&) = delete;
+  ~Pages() {
+    std::error_code gone;
+    if (!folder_.empty()) std::filesystem::remove_all(folder_, gone);
+  }
+
+ private:
+  std::string folder_;
+};
+
+// In the order of the promises, and of each those of stage 1 to 4; `repeat` in a row for each.
 std::vector<Task> make_tasks(const Settings& settings) {
   std::vector<Task> tasks;
   for (const Promise& promise : promises()) {
     if (!settings.only.empty() && std::ranges::count(settings.only, promise.number) == 0) continue;
-    if (!settings.server.command.empty()) {
-      tasks.push_back({0, &promise});
-    } else {
-      for (int stage = 1; stage <= 4; ++stage) tasks.push_back({stage, &promise});
+    const int last_stage = settings.is_for_stages() ? 4 : 0;
+    for (int stage = settings.is_for_stages() ? 1 : 0; stage <= last_stage; ++stage) {
+      for (int run = 0; run < settings.repeat; ++run) {
+        const unsigned seed = settings.seed == 0 ? 0 : settings.seed + static_cast<unsigned>(run);
+        tasks.push_back(
+            {stage, &promise, stage == 0 ? settings.server : stage_subject(stage), seed});
+      }
     }
   }
   return tasks;
 }
 
-// A server with a port of its own can run only once at a time.
-void judge_all(std::vector<Task>& tasks, const Settings& settings) {
-  const bool alone = !settings.server.command.empty() && !settings.server.knows("{port}");
-  std::mutex mutex;
-  std::size_t done = 0;  // guarded by mutex
-  in_parallel(tasks.size(), alone ? 1 : 8, [&](std::size_t i) {
-    Task& task = tasks[i];
-    task.judgement =
-        judge(*task.promise, task.stage == 0 ? settings.server : stage_subject(task.stage));
-    const std::lock_guard lock(mutex);
-    show_progress("judged", ++done, tasks.size());
-  });
-}
-
-void print_json(const std::vector<Task>& tasks) {
-  std::cout << "[";
-  for (const Task& task : tasks) {
-    std::cout << (&task == &tasks.front() ? "\n" : ",\n")
-              << "  {\"promise\": " << task.promise->number;
-    if (task.stage != 0) std::cout << ", \"stage\": " << task.stage;
-    std::cout << ", \"title\": " << json_string(task.promise->title)
-              << ", \"verdict\": " << json_string(word(task.judgement.verdict))
-              << ", \"expected\": " << json_string(word(task.expected()))
-              << ", \"evidence\": " << json_string(task.judgement.evidence)
-              << ", \"by_hand\": " << json_string(task.promise->by_hand) << "}";
+// Prints what can be printed, in order, as soon as it can; and on a terminal how far it is.
+class Printer {
+ public:
+  Printer(const Settings& settings, std::span<const Task> tasks)
+      : settings_(settings),
+        tasks_(tasks),
+        style_{settings.brief, !settings.only.empty(), settings.repeat},
+        runs_(static_cast<std::size_t>(settings.repeat)) {
+    if (settings.json) return;
+    if (settings.is_for_stages())
+      print_matrix_header();
+    else
+      print_list_header(std::filesystem::path(settings.server.command.front()).filename().string());
   }
-  std::cout << "\n]\n";
-}
 
-// "+ kept", nine columns wide unless it ends the line.
-std::string cell(const Judgement& judgement, bool padded) {
-  const Verdict verdict = judgement.verdict;
-  std::string text = verdict == Verdict::kept     ? "+ kept"
-                     : verdict == Verdict::broken ? "x broken"
-                                                  : "-";
-  if (padded) text.resize(9, ' ');
-  if (!use_colour(STDOUT_FILENO) || verdict == Verdict::not_judged) return text;
-  return (verdict == Verdict::kept ? "\033[32m" : "\033[31m") + text + "\033[0m";
-}
-
-std::string row_head(const Promise& promise) {
-  std::string text = (promise.number < 10 ? " " : "") + std::to_string(promise.number) + " " +
-                     std::string(promise.title);
-  text.resize(44, ' ');
-  return text;
-}
-
-void print_why(const Task& task) {
-  std::cout << "   " << (task.stage == 0 ? "" : "stage " + std::to_string(task.stage) + ": ")
-            << task.judgement.evidence << '\n';
-}
-
-void print_matrix(const std::vector<Task>& tasks, bool with_evidence) {
-  std::cout << "\n   A server of stage...                     1        2        3        4\n";
-  for (std::size_t i = 0; i < tasks.size(); i += 4) {
-    std::cout << row_head(*tasks[i].promise);
-    for (std::size_t stage = 0; stage < 4; ++stage)
-      std::cout << cell(tasks[i + stage].judgement, stage < 3);
-    std::cout << '\n';
-    if (with_evidence)
-      std::for_each_n(tasks.begin() + static_cast<std::ptrdiff_t>(i), 4, print_why);
+  void print(const Task& made) {
+    ++made_;
+    const std::size_t first = static_cast<std::size_t>(&made - tasks_.data()) / runs_ * runs_;
+    if (settings_.json && is_made(first, runs_))
+      print_json(summed_up(tasks_.subspan(first, runs_)));
+    clear_progress();
+    const std::size_t row = runs_ * (settings_.is_for_stages() ? 4 : 1);
+    for (; next_ < tasks_.size() && is_made(next_, row); next_ += row) print_row(next_, row);
+    if (is_terminal(STDERR_FILENO) && made_ < tasks_.size())
+      std::cerr << "judged " << made_ << " of " << tasks_.size() << std::flush;
   }
-}
 
-void print_mistakes(const std::vector<Task>& tasks) {
-  const auto wrong = [](const Task& task) { return !task.is_as_expected(); };
-  const auto count = std::ranges::count_if(tasks, wrong);
-  std::cout << '\n'
-            << tasks.size() - static_cast<std::size_t>(count) << " of " << tasks.size()
-            << " verdicts are the expected ones.\n";
-  for (const Task& task : tasks) {
-    if (!wrong(task)) continue;
-    std::cout << "Stage " << task.stage << ", promise " << task.promise->number << " should be "
-              << word(task.expected()) << " and is " << word(task.judgement.verdict) << ": "
-              << task.judgement.evidence << '\n';
+  // The rest, and the sum.
+  void finish(const Course& course) {
+    clear_progress();
+    for (std::size_t first = 0; first < tasks_.size(); first += runs_) {
+      if (!is_made(first, runs_)) continue;
+      all_.push_back(summed_up(tasks_.subspan(first, runs_)));
+      if (first >= next_ && !settings_.json && !settings_.is_for_stages())
+        print_list_entry(all_.back(), style_);
+    }
+    if (settings_.json) return print_json_sum(all_, course, settings_.seed);
+    if (settings_.is_for_stages())
+      print_matrix_sum(all_, style_);
+    else
+      print_list_sum(all_, settings_.only.empty() && !course.interrupted);
+    print_course(course, settings_.seed);
+    if (settings_.is_for_stages() && settings_.only.empty() && !course.interrupted)
+      std::cout << "The evidence for a row: build/tests/promises --only 6\n";
   }
-}
 
-void print_list(const std::vector<Task>& tasks, const std::string& program) {
-  std::cout << "\nBy hand: start the server on port 7878 in one terminal, and in another say\n"
-               "PID=$(pgrep -n "
-            << program
-            << ") and then what is told below. When curl fails with\n"
-               "52 or 56 the request was lost, with 7 it was refused.\n\n";
-  for (const Task& task : tasks) {
-    std::cout << row_head(*task.promise) << cell(task.judgement, false) << '\n';
-    print_why(task);
-    if (task.judgement.verdict == Verdict::broken)
-      std::cout << "   by hand: " << task.promise->by_hand << '\n';
+  int status(const Course& course) const {
+    const auto is = [&](auto what) { return std::ranges::any_of(all_, what); };
+    if (course.interrupted) return 130;
+    if (is([](const Verdicts& one) { return one.task->judgement->trouble == Trouble::ours; }))
+      return 2;
+    const bool judged =
+        is([](const Verdicts& one) { return one.task->judgement->verdict != Verdict::not_judged; });
+    return judged && std::ranges::all_of(all_, &Verdicts::are_as_expected) ? 0 : 1;
   }
-}
 
-// How many verdicts are those of a stage.
-std::size_t likeness(const std::vector<Task>& tasks, std::size_t stage) {
-  return static_cast<std::size_t>(std::ranges::count_if(tasks, [&](const Task& task) {
-    const Verdict expected = task.promise->expected[stage - 1];
-    return task.judgement.verdict == expected;
-  }));
-}
+ private:
+  bool is_made(std::size_t first, std::size_t count) const {
+    return std::ranges::all_of(tasks_.subspan(first, count),
+                               [](const Task& task) { return task.judgement.has_value(); });
+  }
 
-void print_likeness(const std::vector<Task>& tasks) {
-  std::size_t best = 1;
-  for (std::size_t stage = 2; stage <= 4; ++stage) {
-    if (likeness(tasks, stage) >= likeness(tasks, best)) best = stage;
+  void print_row(std::size_t first, std::size_t count) const {
+    if (settings_.json) return;
+    std::vector<Verdicts> row;
+    for (std::size_t i = first; i < first + count; i += runs_)
+      row.push_back(summed_up(tasks_.subspan(i, runs_)));
+    if (settings_.is_for_stages())
+      print_matrix_row(row, style_);
+    else
+      print_list_entry(row.front(), style_);
   }
-  const auto kept = std::ranges::count(tasks, Verdict::kept,
-                                       [](const Task& task) { return task.judgement.verdict; });
-  std::cout << "\nKeeps " << kept << " of " << tasks.size() << ". ";
-  if (8 * likeness(tasks, best) < 7 * tasks.size()) {
-    std::cout << "Behaves like none of the stages.\n";
-  } else {
-    std::cout << "Behaves like stage " << best << " in " << likeness(tasks, best) << " of "
-              << tasks.size() << ".\n";
+
+  void clear_progress() const {
+    if (is_terminal(STDERR_FILENO)) std::cerr << "\r\033[K" << std::flush;
   }
+
+  const Settings& settings_;
+  std::span<const Task> tasks_;
+  Style style_;
+  std::size_t runs_;
+  std::size_t made_ = 0;
+  std::size_t next_ = 0;  // the first that has not been printed
+  std::vector<Verdicts> all_;
+};
+
+int judge_as_told(Settings settings) {
+  prepare_to_judge();
+  const Pages pages(settings);
+  if (!settings.is_for_stages()) {  // A mistyped name or flag is no broken promise.
+    for (const std::string& line : look_at(settings.server)) {
+      if (settings.json)
+        std::cout << "{\"note\": " << json_string(line) << "}" << std::endl;
+      else
+        std::cout << line << std::endl;
+    }
+  }
+  std::vector<Task> tasks = make_tasks(settings);
+  Printer printer(settings, tasks);
+  // A server with a port of its own can run only once at a time.
+  const bool alone = !settings.is_for_stages() && !settings.server.knows("{port}");
+  const Course course = judge_all(tasks, alone ? 1 : 8, settings.limits,
+                                  [&](const Task& made) { printer.print(made); });
+  printer.finish(course);
+  flush_stdout();
+  return printer.status(course);
 }
 
 int run(const Settings& settings) {
-  if (settings.help) {
-    std::cout << usage_text;
+  if (settings.help || settings.contract) {
+    std::cout << (settings.help ? usage_text : contract_text);
     return 0;
   }
-  // A mistyped name or flag is no broken promise. Throws if it does not start.
-  if (!settings.server.command.empty()) Server(settings.server);
-  std::vector<Task> tasks = make_tasks(settings);
-  judge_all(tasks, settings);
-  if (settings.json) {
-    print_json(tasks);
-  } else if (settings.server.command.empty()) {
-    print_matrix(tasks, !settings.only.empty());
-    print_mistakes(tasks);
-    if (settings.only.empty())
-      std::cout << "The evidence for a row: build/tests/promises --only 6\n";
-  } else {
-    print_list(tasks, std::filesystem::path(settings.server.command.front()).filename().string());
-    if (settings.only.empty()) print_likeness(tasks);
+  try {
+    return judge_as_told(settings);
+  } catch (const std::exception& error) {
+    if (settings.json) std::cout << "{\"error\": " << json_string(error.what()) << "}\n";
+    throw;
   }
-  flush_stdout();
-  const bool none_judged = std::ranges::all_of(
-      tasks, [](const Task& task) { return task.judgement.verdict == Verdict::not_judged; });
-  return std::ranges::all_of(tasks, &Task::is_as_expected) && !none_judged ? 0 : 1;
 }
 
 }  // namespace

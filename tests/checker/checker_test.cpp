@@ -73,31 +73,91 @@ TEST_SUITE("harness") {
     CHECK(why_it_runs(server.pid(), 2).empty());  // once is enough
   }
 
-  TEST_CASE("the checker's exit status: all kept, not all, a mistake") {
+  TEST_CASE(
+      "the checker's exit status, and what it says: all kept, not all, a mistake, no way to tell") {
+    struct Run {
+      std::vector<std::string> command;
+      std::string ending;
+      std::string says;
+    };
+    const std::string promises = BUILD "/tests/promises";
     const std::string stage1 = stage_subject(1).command.front();
-    const std::vector<std::pair<std::vector<std::string>, std::string>> runs{
-        {{"--only", "3", "--", stage1, "--port", "{port}"}, "exit 0"},
-        {{"--only", "3,11", "--json", "--", stage1, "--port", "{port}"}, "exit 1"},
-        {{"--only", "12", "--", stage1, "--port", "{port}"}, "exit 1"},  // not judged
-        {{"--only", "3,12", "--", stage1, "--port", "{port}"}, "exit 0"},
-        {{"--only", "9,12"}, "exit 0"},  // the four stages, each as expected
-        {{"--only", "18"}, "exit 2"},
-        {{"--what"}, "exit 2"},
-        {{"--", stage1, "--what"}, "exit 2"},
-        {{"--help"}, "exit 0"},
+    const std::string stage4 = stage_subject(4).command.front();
+    const auto in_shell = [&](const std::string& first, const std::string& rest) {
+      return std::vector<std::string>{"sh", "-c", first + " exec " + promises + ' ' + rest};
+    };
+    const std::vector<Run> runs{
+        {{promises, "--only", "3", "--", stage1, "--port", "{port}"}, "exit 0", "+ kept\n"},
+        {{promises, "--only", "3,11", "--json", "--", stage1, "--port", "{port}"},
+         "exit 1",
+         "\n{\"kept\": 1, \"broken\": 1, \"not_judged\": 0, "},
+        {{promises, "--only", "12", "--", stage1, "--port", "{port}"}, "exit 1", "has no {take}"},
+        {{promises, "--only", "3,12", "--", stage1, "--port", "{port}"},
+         "exit 0",
+         "Keeps 1 of 2.\n"},
+        {{promises, "--only", "9,12"}, "exit 0", "8 of 8 verdicts are the expected ones.\n"},
+        {{promises, "--only", "11", "--repeat", "2", "--", stage1, "--port", "{port}"},
+         "exit 1",
+         "x 0/2\n"},
+        {{promises, "--only", "18"}, "exit 2", "from 1 to 17"},
+        {{promises, "--what"}, "exit 2", "unknown argument '--what'"},
+        {{promises, "--json", "--", stage1, "--what"},
+         "exit 2",
+         "{\"error\": \"the server did not"},
+        {{promises, "--help"}, "exit 0", "Usage: promises"},
+        {{promises, "--contract"}, "exit 0", "The contract: "},
+        // What is short is ours, and no server's fault.
+        {in_shell("ulimit -n 60;", "--only 3 -- " + stage1 + " --port {port}"), "exit 2",
+         "Too many open files\n"},
+        {in_shell("TMPDIR=/nowhere", "--only 3 -- " + stage1 + " --port {port} --html {html}"),
+         "exit 2", "no folder for the pages"},
+        {in_shell("trap '' CHLD INT;", "--only 3 -- " + stage1 + " --port {port}"), "exit 0",
+         "+ kept\n"},
+        {{promises, "--time-limit", "1", "--only", "16", "--", stage4, "--port", "{port}"},
+         "exit 1",
+         "the 1 s for it were over\n"},
+        {{promises, "--only", "4", "--", "sh", "-c",
+          "setsid sleep 1000 & exec " + stage4 + " --port {port}"},
+         "exit 0",
+         "left behind, and that were ended: 2\n"},
+        {{promises, "--seed", "5", "--only", "1", "--", stage4, "--port", "{port}", "--html",
+          "{html}"},
+         "exit 0",
+         "The same once more: --seed 5\n"},
     };
     std::vector<std::string> endings(runs.size());
-    in_parallel(runs.size(), runs.size(), [&](std::size_t i) {
-      std::vector<std::string> command = runs[i].first;
-      command.insert(command.begin(), BUILD "/tests/promises");
-      Process checker(command);
+    std::vector<std::string> said(runs.size());
+    in_parallel(runs.size(), 6, [&](std::size_t i) {
+      Process checker(runs[i].command, {.signals_blocked = true});
       const std::optional<Exit> exit = checker.wait_for_exit(20s);
       endings[i] = exit ? exit->text() : "still running";
+      said[i] = checker.out() + checker.err();
     });
     for (std::size_t i = 0; i < runs.size(); ++i) {
-      CAPTURE(i);
-      CHECK(endings[i] == runs[i].second);
+      CAPTURE(said[i]);
+      CHECK(endings[i] == runs[i].ending);
+      CHECK(said[i].find(runs[i].says) != std::string::npos);
     }
+  }
+
+  TEST_CASE("Ctrl-C ends the checker and its servers, and leaves the verdicts so far") {
+    Process checker({BUILD "/tests/promises", "--only", "12,16", "--",
+                     stage_subject(4).command.front(), "--port", "{port}"});
+    REQUIRE(checker.wait_for_out("12 --take 2"));
+    std::vector<pid_t> all;
+    REQUIRE(eventually([&] { return (all = family(checker.pid())).size() > 2; }));
+    checker.send(SIGINT);
+    CHECK(checker.exit_within(10s).with(130));
+    CHECK(checker.out().find("Interrupted: the others were not judged.\n") != std::string::npos);
+    for (const pid_t pid : all) CHECK((process_state(pid) == '?' || process_state(pid) == 'Z'));
+  }
+
+  TEST_CASE("of what a process writes without end, 1 MiB is kept, and no more is needed") {
+    Process endless({"yes"});
+    CHECK(eventually([&] { return endless.out().size() == 1 << 20; }));
+    pause_for(300ms);
+    CHECK(endless.out().size() == 1 << 20);
+    CHECK(endless.is_running());
   }
 
   TEST_CASE("a connection that was made is answered or lost, in one of three ways") {

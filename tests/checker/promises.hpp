@@ -12,9 +12,13 @@
 
 enum class Verdict { kept, broken, not_judged };
 
+// Why the judge could not judge, where it was no matter of the server.
+enum class Trouble { none, time, ours };
+
 struct Judgement {
   Verdict verdict = Verdict::not_judged;
   std::string evidence;  // "SIGINT: 0 of 4 answered, ended by SIGINT"
+  Trouble trouble = Trouble::none;
 };
 
 struct Promise {
@@ -28,7 +32,9 @@ struct Promise {
 // In the order of their numbers, from 1.
 std::span<const Promise> promises();
 
-// Judges; whatever goes wrong in it is a broken promise, with the reason.
-Judgement judge(const Promise& promise, const Subject& subject);
+// Judges. What goes wrong with the server is a broken promise, with the reason; what goes wrong
+// with us (no descriptors, no processes, no time) is "not judged". With a seed, all numbers vary
+// within the contract; 0 is none.
+Judgement judge(const Promise& promise, const Subject& subject, unsigned seed = 0);
 
 std::string_view word(Verdict verdict);  // "kept", "broken", "not judged here"

@@ -73,7 +73,9 @@ def judge(checker: Path, binary: Path) -> list[dict]:
     """All judgements, in the order of the promises; none that stage 4 does not keep by itself."""
     command = [checker, "--json", "--", binary, *SERVER]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return [judgement for judgement in json.loads(result.stdout) if judgement["promise"] != 17]
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    judgements = [one for one in told if one.get("promise", 17) != 17]
+    return sorted(judgements, key=lambda one: one["promise"])
 
 
 def surprise(turn: WrongTurn, judgement: dict) -> str | None:

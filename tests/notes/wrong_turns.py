@@ -79,7 +79,7 @@ WRONG_TURNS = [
             (4,): "4 of 4 answered, still running",
             (5,): "10 of 10 answered, still running",
             (8,): "still running",
-            (10,): "a first Ctrl-C does not stop it",
+            (10,): "3 s after a first Ctrl-C its port is still open",
             (15,): "SIGTERM is ignored",
         },
         explored=("one", "exit status"),

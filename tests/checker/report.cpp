@@ -1,0 +1,177 @@
+#include "report.hpp"
+
+#include "tests/harness/cli.hpp"
+
+#include <algorithm>
+#include <iomanip>
+#include <iostream>
+#include <vector>
+
+#include <unistd.h>
+
+namespace {
+
+const Judgement& judgement_of(const Verdicts& verdicts) { return *verdicts.task->judgement; }
+
+// "+ kept", "x 3 of 20", nine columns wide unless it ends the line.
+std::string cell(const Verdicts& verdicts, bool padded) {
+  const Verdict verdict = judgement_of(verdicts).verdict;
+  std::string text = verdict == Verdict::kept     ? "+ kept"
+                     : verdict == Verdict::broken ? "x broken"
+                                                  : "-";
+  if (verdicts.runs > 1)
+    text = text.substr(0, 2) + std::to_string(verdicts.kept) + '/' + std::to_string(verdicts.runs);
+  if (padded) text.resize(9, ' ');
+  if (!use_colour(STDOUT_FILENO) || verdict == Verdict::not_judged) return text;
+  return (verdict == Verdict::kept ? "\033[32m" : "\033[31m") + text + "\033[0m";
+}
+
+std::string row_head(const Promise& promise) {
+  std::string text = (promise.number < 10 ? " " : "") + std::to_string(promise.number) + " " +
+                     std::string(promise.title);
+  text.resize(44, ' ');
+  return text;
+}
+
+void print_why(const Verdicts& verdicts) {
+  const int stage = verdicts.task->stage;
+  std::cout << "   " << (stage == 0 ? "" : "stage " + std::to_string(stage) + ": ")
+            << judgement_of(verdicts).evidence << '\n';
+}
+
+// Two lines of a terminal at most: the whole matrix has to fit into 24.
+std::string shortened(const std::string& text) {
+  constexpr std::size_t two_lines = 158;
+  const std::string line = text.substr(0, text.find('\n'));
+  return line.size() <= two_lines ? line : line.substr(0, two_lines - 3) + "...";
+}
+
+std::string numbers(std::span<const Verdicts> all, Verdict verdict) {
+  std::string list;
+  for (const Verdicts& one : all) {
+    if (judgement_of(one).verdict == verdict)
+      list += (list.empty() ? "" : ", ") + std::to_string(one.task->promise->number);
+  }
+  return list;
+}
+
+std::size_t count(std::span<const Verdicts> all, Verdict verdict) {
+  return static_cast<std::size_t>(std::ranges::count(
+      all, verdict, [](const Verdicts& one) { return judgement_of(one).verdict; }));
+}
+
+// How many verdicts are those of a stage.
+std::size_t likeness(std::span<const Verdicts> all, std::size_t stage) {
+  return static_cast<std::size_t>(std::ranges::count_if(all, [&](const Verdicts& one) {
+    return judgement_of(one).verdict == one.task->promise->expected[stage - 1];
+  }));
+}
+
+std::string likest(std::span<const Verdicts> all) {
+  std::size_t best = 1;
+  for (std::size_t stage = 2; stage <= 4; ++stage) {
+    if (likeness(all, stage) >= likeness(all, best)) best = stage;
+  }
+  if (8 * likeness(all, best) < 7 * all.size()) return "Behaves like none of the stages.";
+  return "Behaves like stage " + std::to_string(best) + " in " +
+         std::to_string(likeness(all, best)) + " of " + std::to_string(all.size()) + ".";
+}
+
+}  // namespace
+
+Verdicts summed_up(std::span<const Task> runs) {
+  const auto badness = [](const Task& task) {
+    return task.judgement->verdict == Verdict::broken ? 2 : task.is_as_expected() ? 0 : 1;
+  };
+  return {&*std::ranges::max_element(runs, {}, badness),
+          static_cast<std::size_t>(std::ranges::count_if(
+              runs, [](const Task& task) { return task.judgement->verdict == Verdict::kept; })),
+          runs.size(), std::ranges::all_of(runs, &Task::is_as_expected)};
+}
+
+void print_json(const Verdicts& verdicts) {
+  const Task& task = *verdicts.task;
+  std::cout << "{\"promise\": " << task.promise->number;
+  if (task.stage != 0) std::cout << ", \"stage\": " << task.stage;
+  std::cout << ", \"title\": " << json_string(task.promise->title)
+            << ", \"verdict\": " << json_string(word(task.judgement->verdict))
+            << ", \"expected\": " << json_string(word(task.expected()))
+            << ", \"evidence\": " << json_string(task.judgement->evidence)
+            << ", \"by_hand\": " << json_string(task.promise->by_hand);
+  if (verdicts.runs > 1)
+    std::cout << ", \"kept\": " << verdicts.kept << ", \"runs\": " << verdicts.runs;
+  std::cout << "}" << std::endl;
+}
+
+void print_json_sum(std::span<const Verdicts> all, const Course& course, unsigned seed) {
+  std::cout << "{\"kept\": " << count(all, Verdict::kept)
+            << ", \"broken\": " << count(all, Verdict::broken)
+            << ", \"not_judged\": " << count(all, Verdict::not_judged)
+            << ", \"as_expected\": " << std::ranges::count(all, true, &Verdicts::are_as_expected)
+            << ", \"interrupted\": " << (course.interrupted ? "true" : "false")
+            << ", \"left_behind\": " << course.left_behind << ", \"seed\": " << seed
+            << ", \"ms\": " << course.took.count() << "}" << std::endl;
+}
+
+void print_matrix_header() {
+  std::cout << "   A server of stage...                     1        2        3        4\n";
+}
+
+void print_matrix_row(std::span<const Verdicts> stages, const Style& style) {
+  if (style.brief && std::ranges::all_of(stages, &Verdicts::are_as_expected)) return;
+  std::cout << row_head(*stages.front().task->promise);
+  for (const Verdicts& stage : stages) std::cout << cell(stage, &stage != &stages.back());
+  std::cout << '\n';
+  if (style.evidence) std::ranges::for_each(stages, print_why);
+  std::cout << std::flush;
+}
+
+void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
+  if (!style.brief && !style.evidence && all.size() > 20) print_matrix_header();
+  std::cout << std::ranges::count(all, true, &Verdicts::are_as_expected) << " of " << all.size()
+            << " verdicts are the expected ones.\n";
+  for (const Verdicts& one : all) {
+    if (one.are_as_expected) continue;
+    std::cout << shortened("Stage " + std::to_string(one.task->stage) + ", promise " +
+                           std::to_string(one.task->promise->number) + " should be " +
+                           std::string(word(one.task->expected())) + " and is " +
+                           std::string(word(judgement_of(one).verdict)) + ": " +
+                           judgement_of(one).evidence)
+              << '\n';
+  }
+}
+
+void print_list_header(std::string_view program) {
+  std::cout << "By hand: start the server on port 7878 in one terminal, and in another say\n"
+               "PID=$(pgrep -n "
+            << program
+            << ") and then what is told below. When curl fails with\n"
+               "52 or 56 the request was lost, with 7 it was refused.\n\n";
+}
+
+void print_list_entry(const Verdicts& verdicts, const Style& style) {
+  if (style.brief && judgement_of(verdicts).verdict == Verdict::kept) return;
+  std::cout << row_head(*verdicts.task->promise) << cell(verdicts, false) << '\n';
+  print_why(verdicts);
+  if (judgement_of(verdicts).verdict == Verdict::broken && !style.brief)
+    std::cout << "   by hand: " << verdicts.task->promise->by_hand << '\n';
+  std::cout << std::flush;
+}
+
+void print_list_sum(std::span<const Verdicts> all, bool all_promises) {
+  std::cout << "\nKeeps " << count(all, Verdict::kept) << " of " << all.size() << '.';
+  if (all_promises) std::cout << ' ' << likest(all);
+  std::cout << '\n';
+  if (const std::string broken = numbers(all, Verdict::broken); !broken.empty())
+    std::cout << "Broken: " << broken << ".\n";
+  if (const std::string open = numbers(all, Verdict::not_judged); !open.empty())
+    std::cout << "Not judged: " << open << ".\n";
+}
+
+void print_course(const Course& course, unsigned seed) {
+  if (course.interrupted) std::cout << "Interrupted: the others were not judged.\n";
+  if (course.left_behind > 0)
+    std::cout << "Processes that the server left behind, and that were ended: "
+              << course.left_behind << '\n';
+  if (seed != 0) std::cout << "The same once more: --seed " << seed << '\n';
+}
