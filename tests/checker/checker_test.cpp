@@ -11,6 +11,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <utility>
 
 #include <sys/socket.h>
@@ -76,59 +77,48 @@ TEST_SUITE("harness") {
   TEST_CASE(
       "the checker's exit status, and what it says: all kept, not all, a mistake, no way to tell") {
     struct Run {
-      std::vector<std::string> command;
+      std::string
+          command;  // of a shell, with P for promises, and a server S of stage 1 or T of stage 4
       std::string ending;
       std::string says;
     };
-    const std::string promises = BUILD "/tests/promises";
-    const std::string stage1 = stage_subject(1).command.front();
-    const std::string stage4 = stage_subject(4).command.front();
-    const auto in_shell = [&](const std::string& first, const std::string& rest) {
-      return std::vector<std::string>{"sh", "-c", first + " exec " + promises + ' ' + rest};
-    };
     const std::vector<Run> runs{
-        {{promises, "--only", "3", "--", stage1, "--port", "{port}"}, "exit 0", "+ kept\n"},
-        {{promises, "--only", "3,11", "--json", "--", stage1, "--port", "{port}"},
-         "exit 1",
+        {"P --only 3 -- S", "exit 0", "+ kept\n"},
+        {"P --only 3,11 --json -- S", "exit 1",
          "\n{\"kept\": 1, \"broken\": 1, \"not_judged\": 0, "},
-        {{promises, "--only", "12", "--", stage1, "--port", "{port}"}, "exit 1", "has no {take}"},
-        {{promises, "--only", "3,12", "--", stage1, "--port", "{port}"},
-         "exit 0",
-         "Keeps 1 of 2.\n"},
-        {{promises, "--only", "9,12"}, "exit 0", "8 of 8 verdicts are the expected ones.\n"},
-        {{promises, "--only", "11", "--repeat", "2", "--", stage1, "--port", "{port}"},
-         "exit 1",
-         "x 0/2\n"},
-        {{promises, "--only", "18"}, "exit 2", "from 1 to 17"},
-        {{promises, "--what"}, "exit 2", "unknown argument '--what'"},
-        {{promises, "--json", "--", stage1, "--what"},
-         "exit 2",
-         "{\"error\": \"the server did not"},
-        {{promises, "--help"}, "exit 0", "Usage: promises"},
-        {{promises, "--contract"}, "exit 0", "The contract: "},
+        {"P --only 12 -- S", "exit 1", "has no {take}"},
+        {"P --only 3,12 -- S", "exit 0", "Keeps 1 of 2.\n"},
+        {"P --only 9,12", "exit 0", "8 of 8 verdicts are the expected ones.\n"},
+        {"P --only 11 --repeat 2 -- S", "exit 1", "x 0/2\n"},
+        {"P --only 18", "exit 2", "from 1 to 17"},
+        {"P --what", "exit 2", "unknown argument '--what'"},
+        {"P --json -- S --what", "exit 2", "{\"error\": \"the server did not"},
+        {"P --help", "exit 0", "Usage: promises"},
+        {"P --contract", "exit 0", "The contract: "},
         // What is short is ours, and no server's fault.
-        {in_shell("ulimit -n 60;", "--only 3 -- " + stage1 + " --port {port}"), "exit 2",
-         "Too many open files\n"},
-        {in_shell("TMPDIR=/nowhere", "--only 3 -- " + stage1 + " --port {port} --html {html}"),
-         "exit 2", "no folder for the pages"},
-        {in_shell("trap '' CHLD INT;", "--only 3 -- " + stage1 + " --port {port}"), "exit 0",
-         "+ kept\n"},
-        {{promises, "--time-limit", "1", "--only", "16", "--", stage4, "--port", "{port}"},
-         "exit 1",
-         "the 1 s for it were over\n"},
-        {{promises, "--only", "4", "--", "sh", "-c",
-          "setsid sleep 1000 & exec " + stage4 + " --port {port}"},
-         "exit 0",
-         "left behind, and that were ended: 2\n"},
-        {{promises, "--seed", "5", "--only", "1", "--", stage4, "--port", "{port}", "--html",
-          "{html}"},
-         "exit 0",
-         "The same once more: --seed 5\n"},
+        {"ulimit -n 60; P --only 3 -- S", "exit 2", "Too many open files\n"},
+        {"TMPDIR=/nowhere P --only 3 -- S --html {html}", "exit 2", "no folder for the pages"},
+        {"trap '' CHLD INT; P --only 3 -- S", "exit 0", "+ kept\n"},
+        {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for it were over\n"},
+        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 2\n"},
+        {"P --seed 5 --only 1 -- T --html {html}", "exit 0", "The same once more: --seed 5\n"},
+    };
+    const auto filled_in = [](const std::string& command) {
+      std::string words;
+      std::istringstream all(command);
+      for (std::string word; all >> word;) {
+        const int stage = word == "S" ? 1 : word == "T" ? 4 : 0;
+        words += word == "P" ? BUILD "/tests/promises "
+                 : stage != 0
+                     ? stage_subject(stage).command[0] + " --port {port} --sleep-ms {sleep} "
+                     : word + ' ';
+      }
+      return words;
     };
     std::vector<std::string> endings(runs.size());
     std::vector<std::string> said(runs.size());
     in_parallel(runs.size(), 6, [&](std::size_t i) {
-      Process checker(runs[i].command, {.signals_blocked = true});
+      Process checker({"sh", "-c", filled_in(runs[i].command)}, {.signals_blocked = true});
       const std::optional<Exit> exit = checker.wait_for_exit(20s);
       endings[i] = exit ? exit->text() : "still running";
       said[i] = checker.out() + checker.err();

@@ -152,10 +152,11 @@ void check_usage(int stage) {
 
 void check_start(int stage) {
   Server server(stage_subject(stage));
-  CHECK(ask(server.port(), "/").end == Answer::End::closed);  // who asks for it, gets it
   const std::string port = std::to_string(server.port());
   REQUIRE(server.wait_for_out("\n"));
   CHECK(server.out() == "Listening on http://127.0.0.1:" + port + "\n");
+
+  CHECK(ask(server.port(), "/").end == Answer::End::closed);  // who asks for it, gets it
 
   // To the whole world it would listen on every address of this machine, of which this is one.
   CHECK(connect_error("127.0.0.2", server.port()) == ECONNREFUSED);
