@@ -40,25 +40,25 @@ std::vector<pid_t> descendants(pid_t of) {
   return all;
 }
 
-void reap_all() {
-  while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+// Reaps whoever has ended. True if there is no child left: since orphans become ours, that is all
+// that this process has started, and what that has started in turn.
+bool none_left() {
+  pid_t reaped = 0;
+  while ((reaped = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
   }
+  return reaped == -1 && errno == ECHILD;
 }
 
-// Ends all that this process has started, and what that has started in turn: how many there were,
-// but for those that were about to end. Whoever makes new ones all the time is stopped first.
+// Ends them all: how many there were, but for those that were about to end. Whoever makes new ones
+// all the time is stopped first.
 std::size_t end_descendants() {
-  const auto gone = [] {
-    reap_all();
-    return descendants(::getpid()).empty();
-  };
-  if (eventually(gone, 300ms)) return 0;
+  if (eventually(none_left, 300ms)) return 0;
   const std::vector<pid_t> left = descendants(::getpid());
   const auto ended = [&] {
     for (const int signal : {SIGSTOP, SIGKILL}) {
       for (const pid_t pid : descendants(::getpid())) ::kill(pid, signal);
     }
-    return gone();
+    return none_left();
   };
   eventually(ended);
   return left.size();
@@ -115,7 +115,7 @@ Worker start_worker(const std::function<Judgement()>& judge, Clock::time_point l
 
 // Reads what there is. True at the end.
 bool listen_to(Worker& worker) {
-  std::array<char, 4096> part;
+  std::array<char, 4096> part{};
   const ssize_t size = ::read(worker.pipe.get(), part.data(), part.size());
   if (size > 0) worker.told.append(part.data(), static_cast<std::size_t>(size));
   return size == 0 || (size == -1 && errno != EINTR);
