@@ -35,7 +35,7 @@ filled in; a flag whose value a run does not need is left out. Example:
   --sleep N        how long its /sleep takes, in ms (400)
   --workers N      how many requests it serves at once (4)
   --time-limit N   seconds for all promises together (60)
-  --seed N         other times, numbers and orders; 0: the contract's own (0)
+  --seed N         other times, numbers and orders; 0: those of the contract (0)
   --repeat N       judge each promise N times, and tell how often it is kept (1)
   --brief          print only what is not as it should be
   --json           print each judgement as a line of JSON, and then the sum
@@ -44,8 +44,8 @@ filled in; a flag whose value a run does not need is left out. Example:
 Exit status: 0 if all is as it should be (a server keeps every promise asked
 for, but for those it cannot be judged by; the stages keep and break what they
 are meant to), 1 if not, 2 for a mistake in the command line, a server that does
-not start, or what could not be judged for want of something of ours; 130 after
-Ctrl-C, with the verdicts so far.
+not start, or if the checker itself was short of something; 130 after Ctrl-C, with the
+verdicts so far.
 )";
 
 struct Settings {
@@ -168,8 +168,9 @@ class Printer {
     if (settings.json) return;
     if (settings.is_for_stages())
       print_matrix_header();
-    else
-      print_list_header(std::filesystem::path(settings.server.command.front()).filename().string());
+    else if (!settings.brief)
+      print_list_header(std::filesystem::path(settings.server.command.front()).filename().string(),
+                        settings.server.port == 0 ? 7878 : settings.server.port);
   }
 
   void print(const Task& made) {

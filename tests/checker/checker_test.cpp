@@ -99,7 +99,7 @@ TEST_SUITE("harness") {
         {"ulimit -n 60; P --only 3 -- S", "exit 2", "Too many open files\n"},
         {"TMPDIR=/nowhere P --only 3 -- S --html {html}", "exit 2", "no folder for the pages"},
         {"trap '' CHLD INT; P --only 3 -- S", "exit 0", "+ kept\n"},
-        {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for it were over\n"},
+        {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for all were over\n"},
         {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 2\n"},
         {"P --seed 5 --only 1 -- T --html {html}", "exit 0", "The same once more: --seed 5\n"},
     };

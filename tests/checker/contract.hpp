@@ -9,35 +9,37 @@ constexpr std::string_view contract_text =
 Started as often as needed, up to 8 servers at a time, each in a process group
 of its own, with stdout and stderr read all the time. In the command these are
 filled in; a flag whose value a run does not need is left out with it.
-  {port}     0: any free port. Which one it is, the kernel tells; a port that is
-             free again is told once more, for a new server (promise 7)
+  {port}     0, which is any free port: the kernel tells which. In promise 7 a
+             second server is given the port of the first
   {sleep}    how long /sleep takes, in ms
-  {workers}  how many requests it serves at once; 3 to 6
+  {workers}  how many requests it serves at once: 4, and with --seed 3 to 6
   {take}     stop by itself after so many connections
   {grace}    how long a stop may take, in ms
   {html}     a folder with the pages, hello.html and 404.html
 Without {port} it is started once at a time, and listens on the port of --port.
 Without {sleep} its /sleep takes what --sleep says: 1 s or more, or some
-promises cannot be judged. Without {take} or {grace}, 12 or 9 is not judged.
+promises cannot be judged. Without {take}, 12 is not judged; without {grace},
+9 is broken if the signal itself ends the server, and otherwise not judged.
 
 It listens on 127.0.0.1 within 10 s, on that address or on one that includes it
 (0.0.0.0, [::]); itself or by a process that it starts, but not as a daemon.
-Signals go to the process that listens, the exit status is that of the command.
+Signals go to the process that listens (of several the one that was first), the
+exit status is that of the command.
 
   GET /        200 and a page that says Hello! (or hello.html of {html})
   GET /sleep   the same, a while later
   others       404 and a page that says Oops! (or 404.html)
   HEAD         the same without the page
-  no Host, what is no request, a head or a body that is too large for it: a 4xx
-               that fits (400, 404, 405, 408, 411, 413, 414, 431), 501 or 505;
-               9 KiB of head may get their 200. Who sends no whole request may
-               also be closed without an answer
+  no Host in HTTP/1.1, what is no request, a head or a body that is too large
+               for it: 400, 404, 405, 408, 411, 413, 414, 431, 501 or 505. A
+               head of 9 KiB may get its 200. Who sends no whole request, and
+               then ends, may also be closed without an answer
 An answer is any that RFC 9112 allows, of HTTP/1.0 or 1.1, whole, and not reset:
 not afterwards either, since a reset destroys what is still on its way. Each
 request says Connection: close; a server that keeps the connection open is told
 so, and judged all the same. A request may come in pieces, be followed by bytes
 nobody asked for or by the end of the client's side; the names of fields come in
-any case.
+any case. Who has an answer closes, or resets where there are many.
 
 What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
    1  66 conversations as above
@@ -72,16 +74,18 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
   16  stopped after 50 to 250 answers to 16 clients, 5 to 60 times: who was
       connected is answered
   17  as many /sleep as it has workers: a fast request is answered before them
-A /sleep that does not sleep breaks what is judged by it.
+In work is a request that was read and is not yet answered. A /sleep that does
+not sleep breaks what is judged by it.
 
-An answer has 5 s beyond what /sleep takes, and so has an exit. A promise has
-20 s, from when its servers have started, and all of them have 60 s
-(--time-limit). When nobody has had a single byte in two promises, the rest have
-1 s each. What there was no time for is not judged. Nor is what we could not do:
-then the exit status is 2.
+Where nothing else is said, an answer has 5 s beyond each /sleep that it may
+have to wait for, and so has an exit. A promise has 20 s, from when its servers
+have started, and all of them have 60 s (--time-limit). After two promises in
+which nobody had a single byte, those not yet begun have 1 s each. What there
+was no time for is not judged. Nor is what the checker could not do; then its
+exit status is 2.
 What a server writes is read, and 1 MiB of it kept; a file of it may have
-64 MiB. It may be 1,000 processes. Whatever it leaves behind is ended, and
-counted.
+64 MiB. It may be 1,000 processes. Its process group ends with it; whatever
+else it leaves behind is ended, and counted.
 
 With --seed, times, counts, workers, orders, the case of fields, the pages that
 are not there and, with {html}, the words on the pages differ from run to run.

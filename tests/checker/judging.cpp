@@ -191,7 +191,7 @@ class Bench {
     for (; next_ < tasks_.size() && workers_.size() < at_once_; ++next_) {
       Task& task = tasks_[next_];
       if (Clock::now() >= end) {
-        finish(task, {Verdict::not_judged, time_is_over(limits_.all), Trouble::time});
+        finish(task, {Verdict::not_judged, all_time_is_over(), Trouble::time});
         continue;
       }
       try {
@@ -205,8 +205,8 @@ class Bench {
     }
   }
 
-  static std::string time_is_over(std::chrono::seconds time) {
-    return "the " + seconds(time) + " for it were over";
+  std::string all_time_is_over() const {
+    return "the " + seconds(limits_.all) + " for all were over";
   }
 
   void wait() {
@@ -236,7 +236,8 @@ class Bench {
                    "answered nobody yet"};
     if (judgement.trouble == Trouble::time) {
       const bool all_over = Clock::now() >= start_ + limits_.all;
-      judgement.evidence = time_is_over(all_over ? limits_.all : limits_.promise);
+      judgement.evidence =
+          all_over ? all_time_is_over() : "the " + seconds(limits_.promise) + " for it were over";
     }
     finish(*worker.task, std::move(judgement));
   }

@@ -39,6 +39,15 @@ void print_why(const Verdicts& verdicts) {
             << judgement_of(verdicts).evidence << '\n';
 }
 
+// With the port that the server has, if it cannot be told one.
+std::string by_hand(const Task& task) {
+  std::string line(task.promise->by_hand);
+  const std::string port = std::to_string(task.subject.port == 0 ? 7878 : task.subject.port);
+  for (std::size_t at = 0; (at = line.find("7878", at)) != std::string::npos; at += port.size())
+    line.replace(at, 4, port);
+  return line;
+}
+
 // Two lines of a terminal at most: the whole matrix has to fit into 24.
 std::string shortened(const std::string& text) {
   constexpr std::size_t two_lines = 158;
@@ -97,7 +106,7 @@ void print_json(const Verdicts& verdicts) {
             << ", \"verdict\": " << json_string(word(task.judgement->verdict))
             << ", \"expected\": " << json_string(word(task.expected()))
             << ", \"evidence\": " << json_string(task.judgement->evidence)
-            << ", \"by_hand\": " << json_string(task.promise->by_hand);
+            << ", \"by_hand\": " << json_string(by_hand(task));
   if (verdicts.runs > 1)
     std::cout << ", \"kept\": " << verdicts.kept << ", \"runs\": " << verdicts.runs;
   std::cout << "}" << std::endl;
@@ -141,8 +150,9 @@ void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
   }
 }
 
-void print_list_header(std::string_view program) {
-  std::cout << "By hand: start the server on port 7878 in one terminal, and in another say\n"
+void print_list_header(std::string_view program, int port) {
+  std::cout << "By hand: start the server on port " << port
+            << " in one terminal, and in another say\n"
                "PID=$(pgrep -n "
             << program
             << ") and then what is told below. When curl fails with\n"
@@ -150,11 +160,11 @@ void print_list_header(std::string_view program) {
 }
 
 void print_list_entry(const Verdicts& verdicts, const Style& style) {
-  if (style.brief && judgement_of(verdicts).verdict == Verdict::kept) return;
+  if (style.brief && verdicts.are_as_expected) return;
   std::cout << row_head(*verdicts.task->promise) << cell(verdicts, false) << '\n';
   print_why(verdicts);
   if (judgement_of(verdicts).verdict == Verdict::broken && !style.brief)
-    std::cout << "   by hand: " << verdicts.task->promise->by_hand << '\n';
+    std::cout << "   by hand: " << by_hand(*verdicts.task) << '\n';
   std::cout << std::flush;
 }
 

@@ -102,7 +102,9 @@ Server::Server(const Subject& subject, const Run& run, const Launch& launch)
   if (ports_.empty()) {
     const std::string why = ready ? " (" + wait_for_exit({})->text() + "): "
                                   : ": " + found_instead(pid(), wanted) + "\n";
-    throw std::runtime_error("the server did not start" + why + err());
+    const std::string said = err();
+    throw std::runtime_error("the server did not start" + why +
+                             (said.empty() && ready ? "it said nothing on stderr" : said));
   }
   // Its time is that of what is judged, and starting is not.
   if (time_limit.load() != Clock::time_point::max())

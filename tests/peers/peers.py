@@ -64,6 +64,7 @@ PEERS = {
                            says=["GET /sleep takes", "it does not sleep"]),
     "python-two-ports": python("1.1", "graceful", "two", **GRACEFUL, says=["It listens on more than one port"]),
     "python-chatty": python("1.1", "graceful", "chatty", **GRACEFUL),
+    "python-lingering": python("1.1", "graceful", "linger", **GRACEFUL),
     "python-wrapped": Peer(["FOLDER/wrapper", "{port}", "{sleep}", "1.1", "graceful"], **GRACEFUL),
     "python-daemon": python("1.1", "daemon", error="has gone into the background"),
     "forker": python("1.1", "graceful", "litter", **GRACEFUL, left_behind=True),

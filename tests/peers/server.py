@@ -3,7 +3,7 @@
 server.py PORT SLEEP_MS DIALECT [WAY...]: 1.0, as it comes; 1.1, with a length; lower, the same in lower case; chunked.
 Ways: v6, on [::]; graceful, it ends when all are served; one, one client at a time; awake, /sleep does not sleep;
 late, it starts to listen after 5 s; daemon, in the background; chatty, 10,000 lines a second; two, on a second port;
-litter, with five children in sessions of their own.
+linger, it closes only after its client; litter, with five children in sessions of their own.
 """
 
 import os
@@ -47,6 +47,13 @@ class Server(HTTPServer if "one" in ways else ThreadingHTTPServer):
     address_family = socket.AF_INET6 if "v6" in ways else socket.AF_INET
     request_queue_size = 128
     daemon_threads = False  # so that server_close() waits for them
+
+    def shutdown_request(self, request):
+        if "linger" in ways:
+            request.shutdown(socket.SHUT_WR)
+            while request.recv(4096):
+                pass
+        super().shutdown_request(request)
 
 
 if "late" in ways:
