@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <sstream>
 #include <stdexcept>
 #include <system_error>
@@ -143,7 +142,7 @@ class Output {
 
   // With all that is there by now.
   std::string text(Stream stream) {
-    const std::lock_guard lock(mutex_);
+    const Turn turn(busy_);
     take(streams_[stream]);
     return streams_[stream].text;
   }
@@ -154,10 +153,24 @@ class Output {
   struct Kept {
     FileDescriptor read_end;
     FileDescriptor write_end;
-    std::string text;  // guarded by mutex_
+    std::string text;  // guarded by busy_
   };
 
-  // False at the end. mutex_ is held. At once no more than a pipe holds: its writer may be faster.
+  // No mutex: the program that makes each call fail has mutexes of explore's, which hold nobody up
+  // outside of what it explores.
+  class Turn {
+   public:
+    explicit Turn(std::atomic_flag& busy) : busy_(busy) {
+      while (busy_.test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+    }
+    Turn(const Turn&) = delete;
+    ~Turn() { busy_.clear(std::memory_order_release); }
+
+   private:
+    std::atomic_flag& busy_;
+  };
+
+  // False at the end. busy_ is held. At once no more than a pipe holds: its writer may be faster.
   static bool take(Kept& stream) {
     static thread_local std::array<char, 65536> part;
     const ssize_t size = ::read(stream.read_end.get(), part.data(), part.size());
@@ -175,7 +188,7 @@ class Output {
       if (waits[0].revents != 0) return;
       bool flood = false;
       for (const Stream stream : {out, err}) {
-        const std::lock_guard lock(mutex_);
+        const Turn turn(busy_);
         pollfd& wait = waits[static_cast<std::size_t>(stream) + 1];
         if (wait.revents != 0 && !take(streams_[stream])) wait.fd = -1;
         flood = flood || streams_[stream].text.size() == most;
@@ -185,7 +198,7 @@ class Output {
     }
   }
 
-  std::mutex mutex_;
+  std::atomic_flag busy_;
   std::array<Kept, 2> streams_;
   FileDescriptor end_;
   std::thread reader_;

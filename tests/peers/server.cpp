@@ -1,20 +1,20 @@
-// g++ -std=c++20 server.cpp; server PORT SLEEP_MS WAY: an event loop in one thread, on raw calls. Ways: eintr, it takes
-// a poll() that a signal has interrupted for one that found something; fixed, it does not; limits, it counts on
-// being told by its limits when it is judged; fork, a process for each client; hang, it takes everybody and answers
-// nobody, and no signal ends it.
+// g++ -std=c++20 server.cpp; server PORT SLEEP_MS WAY: an event loop in one thread, on raw calls.
+// Ways: eintr, it takes a poll() that a signal has interrupted for one that found something; fixed,
+// it does not; limits, it counts on being told by its limits when it is judged; fork, a process for
+// each client; hang, it takes everybody and answers nobody, and no signal ends it.
 
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <list>
 #include <string>
+#include <time.h>
 
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 volatile sig_atomic_t stopped = 0;
