@@ -44,7 +44,7 @@ WRONG_TURNS = [
             (5,): "10 of 10 answered, still running",
             (6,): "50 of 50 answered, still running",
             (7, 8, 10, 12, 14, 16): "still running",
-            (15,): "SIGTERM is ignored",
+            (15,): "SIGTERM does not end it: still running",
         },
         explored=("one", "exit status"),
     ),
@@ -68,7 +68,7 @@ WRONG_TURNS = [
     WrongTurn(
         "increment_accepts",
         "++ accepts the next connection",
-        {(12,): "the port is open after two connections"},
+        {(12,): "the port is open after 2 connections"},
         explored=("take", "never ends"),
     ),
     WrongTurn(
@@ -80,7 +80,7 @@ WRONG_TURNS = [
             (5,): "10 of 10 answered, still running",
             (8,): "still running",
             (10,): "3 s after a first Ctrl-C its port is still open",
-            (15,): "SIGTERM is ignored",
+            (15,): "SIGTERM does not end it: still running",
         },
         explored=("one", "exit status"),
     ),
@@ -124,7 +124,7 @@ WRONG_TURNS = [
     WrongTurn(
         "no_last_call",
         "the workers do not hear of the stop",
-        {(8,): "still running 4", (12,): "with a silent client: still running", (14,): "still running"},
+        {(8,): "still running 4", (12,): "with a silent client: ... still running", (14,): "still running"},
         explored=("silent", "too slow"),
     ),
     WrongTurn(
