@@ -248,7 +248,9 @@ int judge_as_told(Settings settings) {
   prepare_to_judge();
   const Pages pages(settings);
   if (!settings.is_for_stages()) {  // A mistyped name or flag is no broken promise.
-    for (const std::string& line : look_at(settings.server)) {
+    const auto lines = look_at(settings.server);
+    if (!lines) return 130;
+    for (const std::string& line : *lines) {
       if (settings.json)
         std::cout << "{\"note\": " << json_string(line) << "}" << std::endl;
       else

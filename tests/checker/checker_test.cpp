@@ -101,6 +101,8 @@ TEST_SUITE("harness") {
         {"trap '' CHLD INT; P --only 3 -- S", "exit 0", "+ kept\n"},
         {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for all were over\n"},
         {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 2\n"},
+        {"P --only 4 -- sh -c 'for i in $(seq 1100); do sleep 100 & done; wait'", "exit 2",
+         "the server has made more than 1000 processes"},
         {"P --seed 5 --only 1 -- T --html {html}", "exit 0", "The same once more: --seed 5\n"},
     };
     const auto filled_in = [](const std::string& command) {
@@ -139,6 +141,15 @@ TEST_SUITE("harness") {
     checker.send(SIGINT);
     CHECK(checker.exit_within(10s).with(130));
     CHECK(checker.out().find("Interrupted: the others were not judged.\n") != std::string::npos);
+    for (const pid_t pid : all) CHECK((process_state(pid) == '?' || process_state(pid) == 'Z'));
+  }
+
+  TEST_CASE("Ctrl-C ends it also while it waits for a server to listen") {
+    Process checker({BUILD "/tests/promises", "--", "sh", "-c", "sleep 1000 & wait"});
+    std::vector<pid_t> all;
+    REQUIRE(eventually([&] { return (all = family(checker.pid())).size() == 4; }));
+    checker.send(SIGINT);
+    CHECK(checker.exit_within(5s).with(130));
     for (const pid_t pid : all) CHECK((process_state(pid) == '?' || process_state(pid) == 'Z'));
   }
 

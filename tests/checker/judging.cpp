@@ -78,11 +78,14 @@ struct Worker {
   FileDescriptor pipe;
   std::string told;
   Task* task = nullptr;
-  bool too_many = false;  // processes
+  bool is_short = false;      // has the time of a server that has answered nobody
+  bool had_too_many = false;  // processes: it was killed for that
+  bool was_late = false;      // beyond the time for all: killed for that
 };
 
-// In the worker: never returns.
-[[noreturn]] void work(const std::function<Judgement()>& judge, Clock::time_point limit, int pipe) {
+// In the worker: never returns, and throws nothing to what is its parent's.
+[[noreturn]] void work(const std::function<Judgement()>& judge, Clock::time_point limit,
+                       int pipe) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   time_limit = limit;
@@ -132,10 +135,14 @@ std::pair<Report, std::string> take_report(Worker& worker) {
   return {report, worker.told.substr(sizeof report)};
 }
 
+// Stopped first, until there are no new ones: who is stopped starts nobody.
 void end_family(pid_t pid) {
-  for (const int signal : {SIGSTOP, SIGKILL}) {
-    for (const pid_t member : family(pid)) ::kill(member, signal);
+  std::vector<pid_t> members;
+  for (std::size_t before = 0; before != (members = family(pid)).size() || before == 0;) {
+    before = members.size();
+    for (const pid_t member : members) ::kill(member, SIGSTOP);
   }
+  for (const pid_t member : members) ::kill(member, SIGKILL);
 }
 
 // Ctrl-C, and its kin, as something to poll.
@@ -152,6 +159,12 @@ FileDescriptor catch_interrupts() {
 const FileDescriptor& interrupts() {
   static const FileDescriptor caught = catch_interrupts();
   return caught;
+}
+
+constexpr std::size_t most_processes = 1000;
+
+std::string made_too_many() {
+  return " has made more than " + std::to_string(most_processes) + " processes";
 }
 
 std::string seconds(std::chrono::seconds time) { return std::to_string(time.count()) + " s"; }
@@ -178,7 +191,6 @@ class Bench {
   }
 
  private:
-  static constexpr std::size_t most_processes = 1000;
   static constexpr std::size_t enough_silence = 2;
 
   bool is_silent() const { return silent_ >= enough_silence; }
@@ -199,6 +211,7 @@ class Bench {
             start_worker([&] { return judge(*task.promise, task.subject, task.seed); },
                          std::min(Clock::now() + promise_limit(), end)));
         workers_.back().task = &task;
+        workers_.back().is_short = is_silent();
       } catch (const std::system_error& error) {
         finish(task, {Verdict::not_judged, error.what(), Trouble::ours});
       }
@@ -227,10 +240,9 @@ class Bench {
     if (report.was_silent) ++silent_;
     if (report.keeps_open) closes_after_answer = false;
     Judgement judgement{report.verdict, std::move(evidence), report.trouble};
-    if (worker.too_many)
-      judgement = {Verdict::broken,
-                   "the server made more than " + std::to_string(most_processes) + " processes"};
-    if (judgement.trouble == Trouble::time && is_silent())
+    if (worker.was_late) judgement.trouble = Trouble::time;
+    if (worker.had_too_many) judgement = {Verdict::broken, "the server" + made_too_many()};
+    if (judgement.trouble == Trouble::time && worker.is_short)
       judgement = {Verdict::broken,
                    "no answer within 1 s, which is what is left to a server that has "
                    "answered nobody yet"};
@@ -253,8 +265,10 @@ class Bench {
     looked_ = Clock::now();
     const bool all_over = Clock::now() > start_ + limits_.all + 3s;
     for (Worker& worker : workers_) {
-      worker.too_many = family(worker.pid).size() > most_processes;
-      if (worker.too_many || all_over) end_family(worker.pid);
+      const bool too_many = family(worker.pid).size() > most_processes;
+      worker.had_too_many = worker.had_too_many || too_many;
+      worker.was_late = worker.was_late || all_over;
+      if (too_many || all_over) end_family(worker.pid);
     }
   }
 
@@ -345,6 +359,7 @@ void prepare_to_judge() {
   ::sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) == -1) fail("cannot unblock signals");
   if (::prctl(PR_SET_CHILD_SUBREAPER, 1) == -1) fail("cannot adopt processes");
+  interrupts();
   raise_descriptor_limit();
   void* const shared = ::mmap(nullptr, sizeof(std::atomic<bool>), PROT_READ | PROT_WRITE,
                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -352,7 +367,7 @@ void prepare_to_judge() {
   why_was_told = new (shared) std::atomic<bool>(false);
 }
 
-std::vector<std::string> look_at(const Subject& subject) {
+std::optional<std::vector<std::string>> look_at(const Subject& subject) {
   Worker worker = start_worker(
       [&] {
         Judgement judgement = first_look(subject);
@@ -360,7 +375,17 @@ std::vector<std::string> look_at(const Subject& subject) {
         return judgement;
       },
       Clock::now() + 20s);
-  while (!listen_to(worker)) {
+  std::array<pollfd, 2> waits{{{interrupts().get(), POLLIN, 0}, {worker.pipe.get(), POLLIN, 0}}};
+  while (true) {
+    poll_until(waits, Clock::now() + 500ms);
+    const bool too_many = family(worker.pid).size() > most_processes;
+    if (waits[0].revents != 0 || too_many) {
+      end_family(worker.pid);
+      end_descendants();
+      if (too_many) throw std::runtime_error("the server" + made_too_many());
+      return std::nullopt;
+    }
+    if (waits[1].revents != 0 && listen_to(worker)) break;
   }
   const auto [report, told] = take_report(worker);
   if (report.verdict != Verdict::kept) throw std::runtime_error(told);

@@ -42,9 +42,9 @@ struct Course {
 void prepare_to_judge();
 
 // Starts the server once, and looks at what the promises rely on. What it is told has to be known
-// before seventeen promises fail for it: a line each, mostly none. Throws std::runtime_error if it
-// does not start.
-std::vector<std::string> look_at(const Subject& subject);
+// before seventeen promises fail for it: a line each, mostly none; nullopt after Ctrl-C. Throws
+// std::runtime_error if it does not start.
+std::optional<std::vector<std::string>> look_at(const Subject& subject);
 
 // Judges all, up to `at_once` at a time, and calls `made` with each as its verdict is there.
 Course judge_all(std::span<Task> tasks, std::size_t at_once, const Limits& limits,

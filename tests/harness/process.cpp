@@ -94,12 +94,13 @@ int poll_until(std::span<pollfd> what, Clock::time_point deadline) {
   while (true) {
     const auto end = std::min(deadline, time_limit.load());
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-    const int ready =
-        ::poll(what.data(), what.size(), static_cast<int>(std::max(left, 0ms).count()));
+    const auto wait = std::clamp<std::chrono::milliseconds>(left, 0ms, 1h);  // as poll() can
+    const int ready = ::poll(what.data(), what.size(), static_cast<int>(wait.count()));
     if (ready > 0) return ready;
     if (ready == -1 && errno != EINTR) fail("cannot wait");
-    if (ready == 0 && end < deadline) throw OutOfTime();
-    if (ready == 0) return 0;
+    if (ready == -1 || wait < left) continue;
+    if (end < deadline) throw OutOfTime();
+    return 0;
   }
 }
 
