@@ -12,11 +12,13 @@ filled in; a flag whose value a run does not need is left out with it.
   {port}     0, which is any free port: the kernel tells which. In promise 7 a
              second server is given the port of the first
   {sleep}    how long /sleep takes, in ms
-  {workers}  how many requests it serves at once: 4, and with --seed 3 to 6
+  {workers}  how many requests it serves at once: 4, or what --workers says, or
+             with --seed 3 to 6
   {take}     stop by itself after so many connections
   {grace}    how long a stop may take, in ms
   {html}     a folder with the pages, hello.html and 404.html
-Without {port} it is started once at a time, and listens on the port of --port.
+Without {port} it is started once at a time (but for promise 7), and listens on
+the port of --port.
 Without {sleep} its /sleep takes what --sleep says: 1 s or more, or some
 promises cannot be judged. Without {take}, 12 is not judged; without {grace},
 9 is broken if the signal itself ends the server, and otherwise not judged.
@@ -30,10 +32,11 @@ exit status is that of the command.
   GET /sleep   the same, a while later
   others       404 and a page that says Oops! (or 404.html)
   HEAD         the same without the page
-  no Host in HTTP/1.1, what is no request, a head or a body that is too large
-               for it: 400, 404, 405, 408, 411, 413, 414, 431, 501 or 505. A
-               head of 9 KiB may get its 200. Who sends no whole request, and
-               then ends, may also be closed without an answer
+  no Host      400 to HTTP/1.1
+  a head of 9 KiB, a body of 1 MiB, what is no request: 400, 404, 405, 408, 411,
+               413, 414, 431, 501 or 505; where it is a request, also 200. Who
+               sends no whole request, and then ends, may also be closed without
+               an answer
 An answer is any that RFC 9112 allows, of HTTP/1.0 or 1.1, whole, and not reset:
 not afterwards either, since a reset destroys what is still on its way. Each
 request says Connection: close; a server that keeps the connection open is told
@@ -46,7 +49,7 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
    2  a fast request is answered before an earlier /sleep, and within 3 s beside
       a silent client
    3  200 clients cost fewer threads and processes, together, than workers +
-      100; after 3,000 requests it has as many /sleep in work as before
+      100; after up to 3,000 requests it has as many /sleep in work as before
    4  stopped, or by SIGINT, with as many /sleep in work as it has workers: each
       is answered
    5  the same by SIGINT, with six more that wait
@@ -61,15 +64,15 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
   10  a second SIGINT, 0.5 s after the first, ends it within 3 s, with 130 or by
       the signal; but after SIGTERM no SIGHUP, SIGTERM or first SIGINT cuts a
       /sleep, nor does SIGINT twice at once
-  11  SIGINT, SIGTERM or SIGHUP, up to 3 ms after it listens, also if they were
-      blocked when it was started: exit 0 within 3 s
-  12  with {take}: so many are answered, and the next is refused; if one of them
-      is silent, it ends within 4 s
+  11  SIGINT, SIGTERM or SIGHUP, up to 3 ms after the checker has seen it
+      listen, also if they were blocked when it was started: exit 0 within 3 s
+  12  with {take}: so many are answered, and the next is refused within 3 s; if
+      one of them is silent, it ends within 4 s of the last answer
   13  clients that reset while /sleep sleeps: as many others as it has workers
       are answered afterwards
   14  60 clients, and descriptors for 16: it lives, takes less than 0.15 s of
       processor time in a second, and answers within 3 s once they are gone;
-      stopped with 40 clients, it answers five more, and ends within 4 s
+      stopped with 40 clients, it answers five more, and ends within 4 s of that
   15  stopped as process 1 of a PID namespace, with a /sleep in work: answered
   16  stopped after 50 to 250 answers to 16 clients, 5 to 60 times: who was
       connected is answered

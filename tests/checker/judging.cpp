@@ -68,7 +68,8 @@ std::size_t end_descendants() {
 struct Report {
   Verdict verdict = Verdict::not_judged;
   Trouble trouble = Trouble::ours;
-  bool was_silent = false;  // nobody got a byte
+  bool was_silent = false;  // somebody waited in vain, and nobody got a byte
+  bool was_heard = false;   // somebody did
   bool keeps_open = false;
   std::size_t left_behind = 0;
 };
@@ -92,8 +93,8 @@ struct Worker {
   met.answers = met.silence = met.open_connections = false;
   const Judgement judgement = judge();
   time_limit = Clock::time_point::max();
-  const Report report{judgement.verdict, judgement.trouble, met.silence && !met.answers,
-                      met.open_connections, end_descendants()};
+  const Report report{judgement.verdict, judgement.trouble,    met.silence && !met.answers,
+                      met.answers,       met.open_connections, end_descendants()};
   std::string told(reinterpret_cast<const char*>(&report), sizeof report);
   told += judgement.evidence;
   for (std::string_view left = told; !left.empty();) {
@@ -185,7 +186,8 @@ class Bench {
       look_at_processes();
     }
     for (const Worker& worker : workers_) ::kill(worker.pid, SIGKILL);
-    course_.left_behind += end_descendants();
+    const std::size_t left = end_descendants();
+    if (workers_.empty()) course_.left_behind += left;  // else it was we who made them orphans
     course_.took = std::chrono::ceil<std::chrono::milliseconds>(Clock::now() - start_);
     return course_;
   }
@@ -193,7 +195,7 @@ class Bench {
  private:
   static constexpr std::size_t enough_silence = 2;
 
-  bool is_silent() const { return silent_ >= enough_silence; }
+  bool is_silent() const { return silent_ >= enough_silence && !met.answers; }
 
   // A server that has answered nobody so far is not given the full time again and again.
   std::chrono::seconds promise_limit() const { return is_silent() ? 1s : limits_.promise; }
@@ -238,9 +240,9 @@ class Bench {
     auto [report, evidence] = take_report(worker);
     course_.left_behind += report.left_behind;
     if (report.was_silent) ++silent_;
-    if (report.keeps_open) closes_after_answer = false;
+    met.answers = met.answers || report.was_heard;
     Judgement judgement{report.verdict, std::move(evidence), report.trouble};
-    if (worker.was_late) judgement.trouble = Trouble::time;
+    if (worker.was_late && judgement.trouble == Trouble::ours) judgement.trouble = Trouble::time;
     if (worker.had_too_many) judgement = {Verdict::broken, "the server" + made_too_many()};
     if (judgement.trouble == Trouble::time && worker.is_short)
       judgement = {Verdict::broken,
@@ -390,6 +392,7 @@ std::optional<std::vector<std::string>> look_at(const Subject& subject) {
   const auto [report, told] = take_report(worker);
   if (report.verdict != Verdict::kept) throw std::runtime_error(told);
   if (report.keeps_open) closes_after_answer = false;
+  met.answers = report.was_heard;
   std::vector<std::string> lines;
   std::istringstream text(told);
   for (std::string line; std::getline(text, line);) lines.push_back(line);

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 
 #include <arpa/inet.h>
@@ -158,8 +159,8 @@ void each_entry(const std::filesystem::path& folder, Visit visit) {
 // proc(5), /proc/PID/status
 int status_number(pid_t pid, std::string_view field) {
   const std::string status = read_file(proc(pid) / "status");
-  const std::size_t at = status.find(field);
-  return at == std::string::npos ? 0 : std::atoi(status.c_str() + at + field.size());
+  const std::size_t at = status.find('\n' + std::string(field));
+  return at == std::string::npos ? 0 : std::atoi(status.c_str() + at + 1 + field.size());
 }
 
 // proc(5), /proc/PID/stat
@@ -186,7 +187,9 @@ std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
 }
 
 bool is_listening(std::uint16_t port) {
-  return std::ranges::count(sockets_in(1U << listen_state), port, &Row::port) > 0;
+  return std::ranges::any_of(sockets_in(1U << listen_state), [&](const Row& row) {
+    return row.port == port && listener_of(row, 0).is_for_us;
+  });
 }
 
 std::vector<Listener> listeners(pid_t pid) {
@@ -268,11 +271,15 @@ std::vector<int> descriptor_flags(pid_t pid) {
 }
 
 double processor_seconds(pid_t pid) {
-  double nanoseconds = 0;
-  each_entry(proc(pid) / "task", [&](const std::filesystem::path& task) {
-    nanoseconds += std::atof(read_file(task / "schedstat").c_str());
-  });
-  return nanoseconds / 1e9;
+  // Also of threads that have ended: fields 14 and 15, of which the name is the second.
+  const std::string stat = read_file(proc(pid) / "stat");
+  std::istringstream fields(stat.substr(std::min(stat.rfind(") ") + 1, stat.size())));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0;
+  double system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 char process_state(pid_t pid) { return state_in(proc(pid)); }

@@ -96,11 +96,10 @@ int poll_until(std::span<pollfd> what, Clock::time_point deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
     const auto wait = std::clamp<std::chrono::milliseconds>(left, 0ms, 1h);  // as poll() can
     const int ready = ::poll(what.data(), what.size(), static_cast<int>(wait.count()));
+    if (Clock::now() > time_limit.load()) throw OutOfTime();
     if (ready > 0) return ready;
     if (ready == -1 && errno != EINTR) fail("cannot wait");
-    if (ready == -1 || wait < left) continue;
-    if (end < deadline) throw OutOfTime();
-    return 0;
+    if (ready == 0 && wait == left && end == deadline) return 0;
   }
 }
 

@@ -25,6 +25,19 @@ ROOT = HERE.parent.parent
 PYTHON = [sys.executable, HERE / "server.py", "{port}", "{sleep}"]
 NODE = ["node", HERE / "server.js", "{port}", "{sleep}"]
 SLEEP = "#!/bin/sh\nsleep 1\nprintf 'Content-Type: text/html\\r\\n\\r\\n<h1>Hello!</h1>'\n"
+ENDLESS = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    client, _ = server.accept()
+    try:
+        client.recv(1000)
+        client.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+        while True:
+            client.sendall(b"x" * 65536)
+    except OSError:
+        pass
+"""
 LIMIT = 60  # seconds a server
 
 
@@ -81,6 +94,8 @@ PEERS = {
                              broken="1 3 6 7 8 10 11 14 16", says=["201 threads in 201 processes"]),
     "hang": Peer(["FOLDER/cpp", "{port}", "{sleep}", "hang"], broken="1 2 3 4 5 6 7 8 10 11 13 14 15 16 17",
                  says=["GET / gets no answer", "a server that has answered nobody yet"]),
+    "endless": Peer([sys.executable, "-c", ENDLESS, "{port}", "{sleep}"], broken="1 6 8 11 16",
+                    says=["still without the close that ends it"]),
     "flood": Peer(["yes"], error="runs, and listens nowhere"),
     "no-compile": Peer(["FOLDER/not_there"], error="cannot run .*: No such file or directory"),
     "ends-at-once": Peer(["sh", "-c", "echo no such option >&2; exit 3"], error=r"exit 3\): no such option"),
