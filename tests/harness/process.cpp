@@ -99,7 +99,7 @@ int poll_until(std::span<pollfd> what, Clock::time_point deadline) {
     if (Clock::now() > time_limit.load()) throw OutOfTime();
     if (ready > 0) return ready;
     if (ready == -1 && errno != EINTR) fail("cannot wait");
-    if (ready == 0 && wait == left && end == deadline) return 0;
+    if (ready == 0 && wait >= left && end == deadline) return 0;
   }
 }
 
