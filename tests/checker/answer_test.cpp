@@ -61,7 +61,7 @@ std::vector<Row> table() {
       {ok + "Content-Length: 9223372036854775807\r\n\r\nhi",
        "9223372036854775805 of 9223372036854775807"},
       {ok + "Content-Length: 3\r\n\r\nhi", "1 of 3 bytes of the body"},
-      {ok + "Content-Length: 1\r\n\r\nhi", "1 bytes after its end"},
+      {ok + "Content-Length: 1\r\n\r\nhi", "goes on after its end"},
       // The end of the connection is the end of the answer.
       {ok + "\r\nhi", "200 hi"},
       {ok + "\r\n", "200 "},
@@ -105,17 +105,17 @@ std::vector<Row> table() {
       {chunked + "0x2\r\nhi\r\n0\r\n\r\n", "no chunk's size: '0x2'"},
       {chunked + "fffffffffffffffff\r\nhi", "no chunk's size: 'fffffffffffffffff'"},
       {chunked + "2\nhi\n0\n\n", "no CRLF at the end of the chunk's size"},
-      {chunked + "2\r\nhi\r\n0\r\n\r\n!", "1 bytes after its end"},
+      {chunked + "2\r\nhi\r\n0\r\n\r\n!", "goes on after its end"},
       {chunked + "2\r\nhi\r\n0\r\nno field\r\n\r\n", "no field: 'no field'"},
       // Answers that have no body.
       {ok + "Content-Length: 117\r\n\r\n", "200 ", head},
       {ok + "Transfer-Encoding: chunked\r\n\r\n", "200 ", head},
       {ok + "\r\n", "200 ", head},
-      {ok + "Content-Length: 2\r\n\r\nhi", "2 bytes after its end", head},
+      {ok + "Content-Length: 2\r\n\r\nhi", "goes on after its end", head},
       {"HTTP/1.1 204 No Content\r\n\r\n", "204 "},
       {"HTTP/1.1 204 No Content\r\nContent-Length: 2\r\n\r\n", "204 "},
       {"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\n\r\n", "304 "},
-      {"HTTP/1.1 204 No Content\r\n\r\nhi", "2 bytes after its end"},
+      {"HTTP/1.1 204 No Content\r\n\r\nhi", "goes on after its end"},
       // Something before it.
       {"HTTP/1.1 100 Continue\r\n\r\n" + ok + "Content-Length: 2\r\n\r\nhi", "200 hi"},
       {"HTTP/1.1 103 Early Hints\r\nContent-Length: 9\r\nLink: a\r\n\r\n" + ok + "\r\nhi",
@@ -258,7 +258,8 @@ TEST_SUITE("answer") {
     CHECK(says(End::closed, "") == "closed without an answer");
     CHECK(says(End::timed_out, "") == "no answer");
     CHECK(says(End::reset, "") == "reset after 0 bytes");
-    CHECK(says(End::closed, text + "!") == "200, but not as HTTP has it: 1 bytes after its end");
+    CHECK(says(End::closed, text + "!") ==
+          "200, but not as HTTP has it: goes on after its end: '!'");
   }
 
   TEST_CASE("an answer is good if it is whole and nobody destroyed it") {

@@ -38,14 +38,14 @@ filled in; a flag whose value a run does not need is left out. Example:
   --seed N         other times, numbers and orders; 0: those of the contract (0)
   --repeat N       judge each promise N times, and tell how often it is kept (1)
   --brief          print only what is not as it should be
-  --json           print each judgement as a line of JSON, and then the sum
+  --json           print each verdict as a line of JSON, and then the sum
   --help           print this and exit
 
 Exit status: 0 if all is as it should be (a server keeps every promise asked
 for, but for those it cannot be judged by; the stages keep and break what they
 are meant to), 1 if not, 2 for a mistake in the command line, a server that does
-not start, or if the checker itself was short of something; 130 after Ctrl-C, with the
-verdicts so far.
+not start, or if the checker itself was short of something; 130 after Ctrl-C,
+with the verdicts so far.
 )";
 
 struct Settings {
@@ -163,7 +163,7 @@ class Printer {
   Printer(const Settings& settings, std::span<const Task> tasks)
       : settings_(settings),
         tasks_(tasks),
-        style_{settings.brief, !settings.only.empty(), settings.repeat},
+        style_{settings.brief, !settings.only.empty()},
         runs_(static_cast<std::size_t>(settings.repeat)) {
     if (settings.json) return;
     if (settings.is_for_stages())
@@ -207,8 +207,7 @@ class Printer {
   int status(const Course& course) const {
     const auto is = [&](auto what) { return std::ranges::any_of(all_, what); };
     if (course.interrupted) return 130;
-    if (is([](const Verdicts& one) { return one.task->judgement->trouble == Trouble::ours; }))
-      return 2;
+    if (is(&Verdicts::any_ours)) return 2;
     const bool judged =
         is([](const Verdicts& one) { return one.task->judgement->verdict != Verdict::not_judged; });
     return judged && std::ranges::all_of(all_, &Verdicts::are_as_expected) ? 0 : 1;

@@ -85,9 +85,10 @@ struct Worker {
 };
 
 // In the worker: never returns, and throws nothing to what is its parent's.
-[[noreturn]] void work(const std::function<Judgement()>& judge, Clock::time_point limit,
-                       int pipe) noexcept {
+[[noreturn]] void work(const std::function<Judgement()>& judge, Clock::time_point limit, int pipe,
+                       pid_t parent) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it was killed before that
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   time_limit = limit;
   met.answers = met.silence = met.open_connections = false;
@@ -111,9 +112,10 @@ Worker start_worker(const std::function<Judgement()>& judge, Clock::time_point l
   Worker worker;
   worker.pipe = FileDescriptor(ends[0]);
   const FileDescriptor write_end(ends[1]);
+  const pid_t parent = ::getpid();
   worker.pid = ::fork();
   if (worker.pid == -1) fail("cannot fork");
-  if (worker.pid == 0) work(judge, limit, write_end.get());
+  if (worker.pid == 0) work(judge, limit, write_end.get(), parent);
   return worker;
 }
 

@@ -1012,8 +1012,10 @@ Judgement judge(const Promise& promise, const Subject& subject, unsigned seed) {
     return {Verdict::not_judged, over.what(), Trouble::time};
   } catch (const std::system_error& error) {
     return {Verdict::not_judged, error.what(), Trouble::ours};
-  } catch (const std::exception& error) {
+  } catch (const std::runtime_error& error) {
     return broken(error.what());
+  } catch (const std::exception& error) {  // no memory, for example
+    return {Verdict::not_judged, error.what(), Trouble::ours};
   }
 }
 

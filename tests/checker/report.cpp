@@ -95,7 +95,9 @@ Verdicts summed_up(std::span<const Task> runs) {
   return {&*std::ranges::max_element(runs, {}, badness),
           static_cast<std::size_t>(std::ranges::count_if(
               runs, [](const Task& task) { return task.judgement->verdict == Verdict::kept; })),
-          runs.size(), std::ranges::all_of(runs, &Task::is_as_expected)};
+          runs.size(), std::ranges::all_of(runs, &Task::is_as_expected),
+          std::ranges::any_of(
+              runs, [](const Task& task) { return task.judgement->trouble == Trouble::ours; })};
 }
 
 void print_json(const Verdicts& verdicts) {

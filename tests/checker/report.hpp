@@ -12,7 +12,6 @@
 struct Style {
   bool brief = false;     // only what is not as it should be
   bool evidence = false;  // of each verdict in the matrix
-  int repeat = 1;         // how many tasks in a row are one promise's
 };
 
 // All runs of one promise by one server, as one: broken if one of them is.
@@ -22,6 +21,7 @@ struct Verdicts {
   std::size_t runs = 0;
 
   bool are_as_expected = true;
+  bool any_ours = false;  // something of ours was short, in one of them
 };
 Verdicts summed_up(std::span<const Task> runs);
 

@@ -84,7 +84,7 @@ class AnswerReader {
     try {
       read_heads();
       read_body();
-      if (at_ < bytes_.size()) fault(std::to_string(bytes_.size() - at_) + " bytes after its end");
+      if (at_ < bytes_.size()) fault("goes on after its end: " + quoted(rest()));
       reading_.state = State::whole;
     } catch (Stop& stop) {
       reading_.state = stop.state;

@@ -68,7 +68,7 @@ struct WasReset : std::runtime_error {
 class Client {
  public:
   // Connects to 127.0.0.1:`port`. nullopt: refused, or not within `limit`. Throws
-  // std::runtime_error if the connection is made only to be reset.
+  // WasReset if the connection is made only to be reset.
   static std::optional<Client> connect(std::uint16_t port,
                                        std::chrono::milliseconds limit = std::chrono::seconds(10));
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include <iterator>
 #include <sstream>
 #include <string_view>
+#include <system_error>
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
@@ -62,6 +64,9 @@ Row row_of(const nlmsghdr* head) {
 // know how.
 std::optional<Rows> ask_kernel(int family, unsigned states) {
   const FileDescriptor netlink(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+  // Then /proc could not be read either, and would look empty.
+  if (netlink.get() == -1 && (errno == EMFILE || errno == ENFILE))
+    throw std::system_error(errno, std::generic_category(), "cannot ask the kernel");
   struct {
     nlmsghdr head;
     inet_diag_req_v2 body;

@@ -141,7 +141,7 @@ def prepare(folder: Path) -> None:
         subprocess.run(command, check=True, env={**os.environ, **environment})
 
 
-def judge(peer: Peer, folder: Path, checker: Path) -> tuple[list[dict], str, float]:
+def judge(peer: Peer, folder: Path, checker: Path) -> tuple[list[dict], int, str, float]:
     port = free_port()
     if "nginx" in peer.command:
         (folder / "nginx.conf").write_text((HERE / "nginx.conf").read_text().replace("PORT", str(port)))
@@ -150,8 +150,10 @@ def judge(peer: Peer, folder: Path, checker: Path) -> tuple[list[dict], str, flo
     environment = {**os.environ, "PORT": str(port), "FOLDER": str(folder), "PATH": f"{os.environ['PATH']}:/usr/sbin"}
     start = time.monotonic()
     line = [checker, "--json", *flags, "--", *command]
-    result = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment)
-    return [json.loads(line) for line in result.stdout.splitlines()], result.stderr, time.monotonic() - start
+    pipes = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    result = subprocess.run(line, env=environment, timeout=2 * LIMIT, **pipes)
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    return told, result.returncode, result.stderr, time.monotonic() - start
 
 
 def faults(peer: Peer, told: list[dict], seconds: float) -> list[str]:
@@ -182,8 +184,10 @@ def try_peer(name: str, peer: Peer, folder: Path, checker: Path, every: bool) ->
     if program := missing(peer):
         print(f"{name}: left out, there is no {program}")
         return False
-    told, stderr, seconds = judge(peer, folder, checker)
+    told, status, stderr, seconds = judge(peer, folder, checker)
     found = faults(peer, told, seconds)
+    if status != (2 if peer.error else 1):  # none of them keeps all its promises
+        found.append(f"exit status {status}")
     verdicts = [one["verdict"] for one in told if "verdict" in one]
     counts = ", ".join(f"{verdicts.count(word)} {word}" for word in ("kept", "broken", "not judged here"))
     lines = [f"{name}: {counts}; {seconds:.1f} s {' '.join(stderr.split())[:300]}"]
