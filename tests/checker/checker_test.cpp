@@ -98,7 +98,7 @@ TEST_SUITE("harness") {
         // What is short is ours, and no server's fault.
         {"ulimit -n 60; P --only 3 -- S", "exit 2", "Too many open files\n"},
         {"TMPDIR=/nowhere P --only 3 -- S --html {html}", "exit 2", "no folder for the pages"},
-        {"trap '' CHLD INT; P --only 3 -- S", "exit 0", "+ kept\n"},
+        {"env --ignore-signal=CHLD P --only 11 -- S", "exit 1", "start 1: ended by SIGINT\n"},
         {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for all were over\n"},
         {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 2\n"},
         {"P --only 4 -- sh -c 'for i in $(seq 1100); do sleep 100 & done; wait'", "exit 2",
