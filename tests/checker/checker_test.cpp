@@ -60,6 +60,19 @@ TEST_SUITE("harness") {
     CHECK(eventually([&] { return peers(listener.port())[client.port()].unread == sent; }));
   }
 
+  TEST_CASE("who has an answer does not go on with its request") {
+    TcpListener listener = TcpListener::bind(0);
+    Client client(listener.port());
+    std::optional<TcpStream> stream;
+    REQUIRE(eventually([&] { return (stream = listener.try_accept()).has_value(); }));
+    stream->write_all("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+    stream->shutdown_write();
+    const auto start = Clock::now();
+    CHECK_FALSE(client.send(std::string(32 << 20, 'x')));  // more than all buffers hold
+    CHECK(Clock::now() - start < 5s);
+    CHECK(client.read().text() == "413, whole");
+  }
+
   TEST_CASE("what still runs is an error, that says why") {
     Server server(stage_subject(4));
     std::string said;

@@ -134,8 +134,9 @@ bool Client::send(std::string_view bytes) {
     const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (count >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno != EAGAIN || !wait_for(socket_.get(), POLLOUT, deadline)) {
-      return false;
+    } else if (errno != EAGAIN || !wait_for(socket_.get(), POLLIN | POLLOUT, deadline) ||
+               has_answer()) {
+      return false;  // who is answered meanwhile goes on no longer (RFC 9112 §9.5)
     }
   }
   return true;

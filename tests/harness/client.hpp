@@ -80,7 +80,7 @@ class Client {
   // Our own port, by which the kernel's table knows us.
   std::uint16_t port() const { return port_; }
 
-  // Sends it all, unless the server stops reading or has closed: then false.
+  // Sends it all, unless the server stops reading, has answered or has closed: then false.
   bool send(std::string_view bytes);
   void half_close();
   void reset();
