@@ -75,7 +75,8 @@ std::string in_ms(milliseconds time) { return to_string(time.count()) + " ms"; }
 std::string ending(Server& server) {
   const std::optional<Exit> exit = server.wait_for_exit(0ms);
   if (!exit) {
-    why_running += why_it_runs(server.pid(), 5);
+    const bool listens = std::ranges::count(server.processes(), server.listener()) != 0;
+    why_running += why_it_runs(listens ? server.listener() : server.pid(), 5);
     return "still running";
   }
   if (!exit->by_signal(SIGABRT)) return exit->text();

@@ -5,9 +5,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <csignal>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
+
+#include <sys/syscall.h>
+#include <unistd.h>
 
 bool Subject::knows(std::string_view placeholder) const {
   return std::ranges::any_of(command, [&](const std::string& word) {
@@ -80,8 +85,14 @@ std::string found_instead(pid_t pid, std::uint16_t wanted) {
 
 bool Server::find_listener(std::uint16_t wanted, bool in_family) {
   for (const pid_t member : in_family ? processes() : std::vector{pid()}) {
+    // Held before it is looked at: its number may soon be another's.
+    FileDescriptor held(static_cast<int>(::syscall(SYS_pidfd_open, member, 0)));
+    if (held.get() == -1 && errno == ESRCH) continue;
+    if (held.get() == -1)
+      throw std::system_error(errno, std::generic_category(), "cannot watch a process");
     for (const Listener& listener : listeners(member)) {
       if (!listener.is_for_us || (wanted != 0 && listener.port != wanted)) continue;
+      if (held.get() != -1) held_ = std::exchange(held, FileDescriptor());
       listener_ = member;
       if (std::ranges::count(ports_, listener.port) == 0) ports_.push_back(listener.port);
     }
@@ -124,10 +135,8 @@ Server::Server(const Subject& subject, const Run& run, const Launch& launch)
 }
 
 void Server::send(int signal) const {
-  if (listener_ == pid())
-    Process::send(signal);  // who knows whether it has ended
-  else
-    ::kill(listener_, signal);
+  if (::syscall(SYS_pidfd_send_signal, held_.get(), signal, nullptr, 0) == -1 && errno != ESRCH)
+    throw std::system_error(errno, std::generic_category(), "cannot send it a signal");
 }
 
 void Server::send_to_all(int signal) const {

@@ -49,7 +49,9 @@ class Server : public Process {
   const std::vector<std::uint16_t>& ports() const { return ports_; }
   // By a process that the one started has started in turn.
   bool listens_by_another() const { return listener_ != pid(); }
+  pid_t listener() const { return listener_; }
 
+  // To the one that listens. Throws std::system_error if that is not permitted.
   void send(int signal) const;
   // With all its processes.
   void send_to_all(int signal) const;
@@ -59,5 +61,6 @@ class Server : public Process {
   bool find_listener(std::uint16_t wanted, bool in_family);
 
   pid_t listener_ = -1;
+  FileDescriptor held_;  // a pidfd of it
   std::vector<std::uint16_t> ports_;
 };
