@@ -49,7 +49,8 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
    2  a fast request is answered before an earlier /sleep, and within 3 s beside
       a silent client
    3  200 clients cost fewer threads and processes, together, than workers +
-      100; after up to 3,000 requests it has as many /sleep in work as before
+      100; after up to 3,000 requests it serves as many /sleep at a time as
+      before
    4  stopped, or by SIGINT, with as many /sleep in work as it has workers: each
       is answered
    5  the same by SIGINT, with six more that wait
