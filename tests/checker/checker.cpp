@@ -34,9 +34,10 @@ filled in; a flag whose value a run does not need is left out. Example:
   --port N         the port the server listens on, if it cannot be told one
   --sleep N        how long its /sleep takes, in ms (400)
   --workers N      how many requests it serves at once (4)
-  --time-limit N   seconds for all promises together (60)
+  --time-limit N   seconds for all promises together, of each repeat (60)
   --seed N         other times, numbers and orders; 0: those of the contract (0)
-  --repeat N       judge each promise N times, and tell how often it is kept (1)
+  --repeat N       judge each promise N times, and tell how often it is kept (1);
+                   the seed grows by 1 each time
   --brief          print only what is not as it should be
   --json           print each verdict as a line of JSON, and then the sum
   --help           print this and exit
@@ -82,7 +83,7 @@ Settings parse(Arguments arguments) {
     else if (flag == "--port")
       settings.server.port = static_cast<std::uint16_t>(arguments.number(1, 65535));
     else if (flag == "--sleep")
-      settings.server.sleep = std::chrono::milliseconds(arguments.number(1, 60000));
+      settings.server.sleep = std::chrono::milliseconds(arguments.number(1, 4000));
     else if (flag == "--workers")
       settings.server.workers = static_cast<std::size_t>(arguments.number(1, 1000));
     else if (flag == "--time-limit")
@@ -147,10 +148,11 @@ std::vector<Task> make_tasks(const Settings& settings) {
     if (!settings.only.empty() && std::ranges::count(settings.only, promise.number) == 0) continue;
     const int last_stage = settings.is_for_stages() ? 4 : 0;
     for (int stage = settings.is_for_stages() ? 1 : 0; stage <= last_stage; ++stage) {
-      for (int run = 0; run < settings.repeat; ++run) {
-        const unsigned seed = settings.seed == 0 ? 0 : settings.seed + static_cast<unsigned>(run);
+      for (int run = 1; run <= settings.repeat; ++run) {
+        const unsigned seed =
+            settings.seed == 0 ? 0 : settings.seed + static_cast<unsigned>(run) - 1;
         tasks.push_back(
-            {stage, &promise, stage == 0 ? settings.server : stage_subject(stage), seed});
+            {stage, run, &promise, stage == 0 ? settings.server : stage_subject(stage), seed});
       }
     }
   }
@@ -169,8 +171,7 @@ class Printer {
     if (settings.is_for_stages())
       print_matrix_header();
     else if (!settings.brief)
-      print_list_header(std::filesystem::path(settings.server.command.front()).filename().string(),
-                        settings.server.port == 0 ? 7878 : settings.server.port);
+      print_list_header(tasks.front());
   }
 
   void print(const Task& made) {

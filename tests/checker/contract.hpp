@@ -19,9 +19,9 @@ filled in; a flag whose value a run does not need is left out with it.
   {html}     a folder with the pages, hello.html and 404.html
 Without {port} it is started once at a time (but for promise 7), and listens on
 the port of --port.
-Without {sleep} its /sleep takes what --sleep says: 1 s or more, or some
-promises cannot be judged. Without {take}, 12 is not judged; without {grace},
-9 is broken if the signal itself ends the server, and otherwise not judged.
+Without {sleep} its /sleep takes what --sleep says: 1 to 4 s, or some promises
+cannot be judged. Without {take}, 12 is not judged; without {grace}, 9 is broken
+if the signal itself ends the server, and otherwise not judged.
 
 It listens on 127.0.0.1 within 10 s, on that address or on one that includes it
 (0.0.0.0, [::]); itself or by a process that it starts, but not as a daemon.
@@ -73,7 +73,7 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
       are answered afterwards
   14  60 clients, and descriptors for 16: it lives, takes less than 0.15 s of
       processor time in a second, and answers within 3 s once they are gone;
-      stopped with 40 clients, it answers five more, and ends within 4 s of that
+      stopped with 16 clients, it answers five more, and ends within 4 s of that
   15  stopped as process 1 of a PID namespace, with a /sleep in work: answered
   16  stopped after 50 to 250 answers to 16 clients, 5 to 60 times: who was
       connected is answered
@@ -83,10 +83,10 @@ not sleep breaks what is judged by it.
 
 Where nothing else is said, an answer has 5 s beyond each /sleep that it may
 have to wait for, and so has an exit. A promise has 20 s, from when its servers
-have started, and all of them have 60 s (--time-limit). After two promises in
-which nobody had a single byte, those not yet begun have 1 s each. What there
-was no time for is not judged. Nor is what the checker could not do; then its
-exit status is 2.
+have started, and all of them have 60 s (--time-limit), with --repeat as often
+as that. After two promises in which nobody had a single byte, those not yet
+begun have 1 s each. What there was no time for is not judged. Nor is what the
+checker could not do; then its exit status is 2.
 What a server writes is read, and 1 MiB of it kept; a file of it may have
 64 MiB. It may be 1,000 processes. Its process group ends with it; whatever
 else it leaves behind is ended, and counted.

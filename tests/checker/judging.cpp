@@ -64,7 +64,8 @@ std::size_t end_descendants() {
   return left.size();
 }
 
-// What a worker tells the one who has started it, but for the evidence, which follows.
+// What a worker tells the one who has started it, but for the evidence and the line to see it by
+// hand, which follow, with a 0 between them.
 struct Report {
   Verdict verdict = Verdict::not_judged;
   Trouble trouble = Trouble::ours;
@@ -97,7 +98,7 @@ struct Worker {
   const Report report{judgement.verdict, judgement.trouble,    met.silence && !met.answers,
                       met.answers,       met.open_connections, end_descendants()};
   std::string told(reinterpret_cast<const char*>(&report), sizeof report);
-  told += judgement.evidence;
+  told += judgement.evidence + '\0' + judgement.by_hand;
   for (std::string_view left = told; !left.empty();) {
     const ssize_t size = ::write(pipe, left.data(), left.size());
     if (size <= 0) break;
@@ -127,15 +128,20 @@ bool listen_to(Worker& worker) {
   return size == 0 || (size == -1 && errno != EINTR);
 }
 
-// The report, and what follows it; one of its own if the worker was killed.
-std::pair<Report, std::string> take_report(Worker& worker) {
+// The report, and with what follows it a judgement; one of its own if the worker was killed.
+std::pair<Report, Judgement> take_report(Worker& worker) {
   int status = 0;
   while (::waitpid(worker.pid, &status, 0) == -1 && errno == EINTR) {
   }
   Report report;
-  if (worker.told.size() < sizeof report) return {report, "its judge was killed"};
+  if (worker.told.size() < sizeof report)
+    return {report, {Verdict::not_judged, "its judge was killed", Trouble::ours}};
   std::memcpy(&report, worker.told.data(), sizeof report);
-  return {report, worker.told.substr(sizeof report)};
+  const std::string_view rest = std::string_view(worker.told).substr(sizeof report);
+  const std::size_t end = rest.rfind('\0');  // what a server has said may have one
+  return {report,
+          {report.verdict, std::string(rest.substr(0, end)), report.trouble,
+           std::string(rest.substr(end + 1))}};
 }
 
 // Stopped first, until there are no new ones: who is stopped starts nobody.
@@ -239,17 +245,18 @@ class Bench {
   }
 
   void end(Worker& worker) {
-    auto [report, evidence] = take_report(worker);
+    auto [report, judgement] = take_report(worker);
     course_.left_behind += report.left_behind;
     if (report.was_silent) ++silent_;
     met.answers = met.answers || report.was_heard;
-    Judgement judgement{report.verdict, std::move(evidence), report.trouble};
     if (worker.was_late && judgement.trouble == Trouble::ours) judgement.trouble = Trouble::time;
     if (worker.had_too_many) judgement = {Verdict::broken, "the server" + made_too_many()};
-    if (judgement.trouble == Trouble::time && worker.is_short)
-      judgement = {Verdict::broken,
-                   "no answer within 1 s, which is what is left to a server that has "
-                   "answered nobody yet"};
+    if (judgement.trouble == Trouble::time && worker.is_short) {
+      judgement.verdict = Verdict::broken;
+      judgement.trouble = Trouble::none;
+      judgement.evidence =
+          "no answer within 1 s, which is what is left to a server that has answered nobody yet";
+    }
     if (judgement.trouble == Trouble::time) {
       const bool all_over = Clock::now() >= start_ + limits_.all;
       judgement.evidence =
@@ -391,12 +398,12 @@ std::optional<std::vector<std::string>> look_at(const Subject& subject) {
     }
     if (waits[1].revents != 0 && listen_to(worker)) break;
   }
-  const auto [report, told] = take_report(worker);
-  if (report.verdict != Verdict::kept) throw std::runtime_error(told);
+  const auto [report, found] = take_report(worker);
+  if (report.verdict != Verdict::kept) throw std::runtime_error(found.evidence);
   if (report.keeps_open) closes_after_answer = false;
   met.answers = report.was_heard;
   std::vector<std::string> lines;
-  std::istringstream text(told);
+  std::istringstream text(found.evidence);
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   return lines;
 }

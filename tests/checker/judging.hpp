@@ -16,6 +16,7 @@
 // What is to be judged, and what became of it.
 struct Task {
   int stage;  // 0: the server of the command line
+  int run;    // from 1, where each promise is judged more than once
   const Promise* promise;
   Subject subject{};
   unsigned seed = 0;

@@ -19,12 +19,14 @@ struct Judgement {
   Verdict verdict = Verdict::not_judged;
   std::string evidence;  // "SIGINT: 0 of 4 answered, ended by SIGINT"
   Trouble trouble = Trouble::none;
+  // What to type to see it, with port 7878, {workers}, and {server}, also "with take" or "with
+  // grace", for its command.
+  std::string by_hand{};
 };
 
 struct Promise {
   int number;
   std::string_view title;           // at most 40 characters
-  std::string_view by_hand;         // how to see it without this program
   std::array<Verdict, 4> expected;  // of stages 1 to 4
   Judgement (*judge)(const Subject&);
 };

@@ -3,6 +3,8 @@
 #include "tests/harness/cli.hpp"
 
 #include <algorithm>
+#include <cctype>
+#include <filesystem>
 #include <iomanip>
 #include <iostream>
 #include <vector>
@@ -35,16 +37,47 @@ std::string row_head(const Promise& promise) {
 
 void print_why(const Verdicts& verdicts) {
   const int stage = verdicts.task->stage;
-  std::cout << "   " << (stage == 0 ? "" : "stage " + std::to_string(stage) + ": ")
-            << judgement_of(verdicts).evidence << '\n';
+  std::cout << "   " << (stage == 0 ? "" : "stage " + std::to_string(stage) + ": ");
+  if (verdicts.runs > 1) std::cout << "run " << verdicts.task->run << ": ";
+  std::cout << judgement_of(verdicts).evidence << '\n';
 }
 
-// With the port that the server has, if it cannot be told one.
+std::string with_all_replaced(std::string text, std::string_view old, std::string_view by) {
+  for (std::size_t at = 0; (at = text.find(old, at)) != std::string::npos; at += by.size())
+    text.replace(at, old.size(), by);
+  return text;
+}
+
+// As it is typed.
+std::string quoted(const std::string& word) {
+  const bool is_plain = std::ranges::all_of(word, [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/._-=:,+@%").find(c) != std::string_view::npos;
+  });
+  return is_plain && !word.empty() ? word : '\'' + with_all_replaced(word, "'", "'\\''") + '\'';
+}
+
+// Of a server that is looked at by hand: its /sleep lasts long enough for that.
+std::string typed_command(const Task& task, Run run) {
+  Subject subject = task.subject;
+  subject.html.clear();  // those pages are gone by then
+  if (subject.port == 0) subject.port = 7878;
+  run.sleep = std::chrono::seconds(3);
+  std::string line;
+  for (const std::string& word : command_line(subject, run))
+    line += (line.empty() ? "" : " ") + quoted(word);
+  return line;
+}
+
 std::string by_hand(const Task& task) {
-  std::string line(task.promise->by_hand);
-  const std::string port = std::to_string(task.subject.port == 0 ? 7878 : task.subject.port);
-  for (std::size_t at = 0; (at = line.find("7878", at)) != std::string::npos; at += port.size())
-    line.replace(at, 4, port);
+  std::string line = task.judgement->by_hand;
+  const auto put_in = [&](std::string_view name, const std::string& value) {
+    line = with_all_replaced(line, name, value);
+  };
+  if (task.subject.port != 0) put_in("7878", std::to_string(task.subject.port));
+  put_in("{workers}", std::to_string(task.subject.workers));
+  put_in("{server}", typed_command(task, {}));
+  put_in("{server with take}", typed_command(task, {.take = 2}));
+  put_in("{server with grace}", typed_command(task, {.grace = std::chrono::milliseconds(300)}));
   return line;
 }
 
@@ -107,10 +140,11 @@ void print_json(const Verdicts& verdicts) {
   std::cout << ", \"title\": " << json_string(task.promise->title)
             << ", \"verdict\": " << json_string(word(task.judgement->verdict))
             << ", \"expected\": " << json_string(word(task.expected()))
-            << ", \"evidence\": " << json_string(task.judgement->evidence)
-            << ", \"by_hand\": " << json_string(by_hand(task));
+            << ", \"evidence\": " << json_string(task.judgement->evidence) << ", \"by_hand\": "
+            << json_string(task.judgement->verdict == Verdict::broken ? by_hand(task) : "");
   if (verdicts.runs > 1)
-    std::cout << ", \"kept\": " << verdicts.kept << ", \"runs\": " << verdicts.runs;
+    std::cout << ", \"run\": " << task.run << ", \"kept\": " << verdicts.kept
+              << ", \"runs\": " << verdicts.runs;
   std::cout << "}" << std::endl;
 }
 
@@ -152,21 +186,24 @@ void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
   }
 }
 
-void print_list_header(std::string_view program, int port) {
-  std::cout << "By hand: start the server on port " << port
-            << " in one terminal, and in another say\n"
-               "PID=$(pgrep -n "
-            << program
-            << ") and then what is told below. When curl fails with\n"
-               "52 or 56 the request was lost, with 7 it was refused.\n\n";
+void print_list_header(const Task& task) {
+  // pgrep knows 15 characters of a name.
+  const std::string program =
+      std::filesystem::path(task.subject.command.front()).filename().string().substr(0, 15);
+  std::cout << "By hand: in one terminal start\n  " << typed_command(task, {})
+            << "\nand in another say PID=$(pgrep -nu $(id -u) " << program
+            << ") and then what is told\n"
+               "below. When curl fails with 52 or 56 the request was lost, with 7 it was\n"
+               "refused; echo $? in the first terminal tells how the server has ended.\n\n";
 }
 
 void print_list_entry(const Verdicts& verdicts, const Style& style) {
   if (style.brief && verdicts.are_as_expected) return;
   std::cout << row_head(*verdicts.task->promise) << cell(verdicts, false) << '\n';
   print_why(verdicts);
-  if (judgement_of(verdicts).verdict == Verdict::broken && !style.brief)
-    std::cout << "   by hand: " << by_hand(*verdicts.task) << '\n';
+  const std::string line = by_hand(*verdicts.task);
+  if (judgement_of(verdicts).verdict == Verdict::broken && !style.brief && !line.empty())
+    std::cout << "   by hand: " << line << '\n';
   std::cout << std::flush;
 }
 

@@ -35,7 +35,7 @@ void print_matrix_row(std::span<const Verdicts> stages, const Style& style);
 void print_matrix_sum(std::span<const Verdicts> all, const Style& style);
 
 // One server, an entry a promise.
-void print_list_header(std::string_view program, int port);
+void print_list_header(const Task& task);
 void print_list_entry(const Verdicts& verdicts, const Style& style);
 void print_list_sum(std::span<const Verdicts> all, bool all_promises);
 
