@@ -146,6 +146,27 @@ TEST_SUITE("harness") {
     }
   }
 
+  TEST_CASE("what a killed judge leaves behind is gone before the next server starts") {
+    const std::string file =
+        std::filesystem::temp_directory_path() / ("orphan-" + std::to_string(::getpid()));
+    // The first start is the look at it, the second kills the judge of promise 2, and the third is
+    // not to find what that has left.
+    const std::string turns =
+        "echo >>\"$0.turns\"; case $(wc -l <\"$0.turns\") in"
+        " 2) setsid sleep 1000 & echo $! >\"$0\"; kill -9 $PPID; exec sleep 1000;;"
+        " 3) test -e \"/proc/$(cat \"$0\")/cwd\" && exit 3;; esac; exec \"$@\"";
+    Process checker({BUILD "/tests/promises", "--only", "2,4", "--", "sh", "-c", turns, file,
+                     stage_subject(4).command.front(), "--port", "0", "--sleep-ms", "{sleep}"});
+    CHECK(checker.exit_within(20s).with(2));
+    const std::string said = checker.out();
+    CAPTURE(said);
+    CHECK(said.find("its judge was killed") != std::string::npos);
+    CHECK(said.find("SIGTERM: 4 of 4 answered, exit 0") != std::string::npos);
+    CHECK(said.find("and that were ended: ") != std::string::npos);
+    std::filesystem::remove(file);
+    std::filesystem::remove(file + ".turns");
+  }
+
   TEST_CASE("Ctrl-C ends the checker and its servers, and leaves the verdicts so far") {
     Process checker({BUILD "/tests/promises", "--only", "12,16", "--",
                      stage_subject(4).command.front(), "--port", "{port}"});

@@ -246,7 +246,7 @@ class Bench {
 
   void end(Worker& worker) {
     auto [report, judgement] = take_report(worker);
-    course_.left_behind += report.left_behind;
+    course_.left_behind += report.left_behind + end_orphans();
     if (report.was_silent) ++silent_;
     met.answers = met.answers || report.was_heard;
     if (worker.was_late && judgement.trouble == Trouble::ours) judgement.trouble = Trouble::time;
@@ -263,6 +263,22 @@ class Bench {
           all_over ? all_time_is_over() : "the " + seconds(limits_.promise) + " for it were over";
     }
     finish(*worker.task, std::move(judgement));
+  }
+
+  // Children of ours that are no workers have lost a worker that was killed: they may hold the port
+  // that the next server is to have. Returns how many there were.
+  std::size_t end_orphans() const {
+    std::size_t count = 0;
+    eventually([&] {
+      std::vector<pid_t> orphans = children(::getpid());
+      std::erase_if(orphans, [&](pid_t pid) {
+        return process_state(pid) == 'Z' || std::ranges::count(workers_, pid, &Worker::pid) != 0;
+      });
+      std::ranges::for_each(orphans, end_family);
+      count = std::max(count, orphans.size());
+      return orphans.empty();
+    });
+    return count;
   }
 
   void finish(Task& task, Judgement judgement) {
