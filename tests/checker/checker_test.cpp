@@ -65,6 +65,9 @@ TEST_SUITE("harness") {
     Client client(listener.port());
     std::optional<TcpStream> stream;
     REQUIRE(eventually([&] { return (stream = listener.try_accept()).has_value(); }));
+    stream->write_all("HTTP/1.1 100 Continue\r\n\r\n");
+    CHECK(eventually([&] { return !client.peek().bytes.empty(); }));
+    CHECK_FALSE(client.has_answer());
     stream->write_all("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
     stream->shutdown_write();
     const auto start = Clock::now();

@@ -2,6 +2,7 @@
 
 #include "process.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
@@ -21,6 +22,8 @@ namespace {
 
 // Bytes. What comes beyond is not read.
 constexpr std::size_t longest_answer = 16 << 20;
+// What is longer is an answer for sure.
+constexpr std::size_t most_peeked = 64 << 10;
 
 sockaddr_in localhost(std::uint16_t port) {
   sockaddr_in address{};
@@ -134,9 +137,10 @@ bool Client::send(std::string_view bytes) {
     const ssize_t count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (count >= 0) {
       bytes.remove_prefix(static_cast<std::size_t>(count));
-    } else if (errno != EAGAIN || !wait_for(socket_.get(), POLLIN | POLLOUT, deadline) ||
-               has_answer()) {
+    } else if (errno != EAGAIN || Clock::now() > deadline || has_answer()) {
       return false;  // who is answered meanwhile goes on no longer (RFC 9112 §9.5)
+    } else {
+      wait_for(socket_.get(), POLLOUT, std::min(deadline, Clock::now() + 50ms));
     }
   }
   return true;
@@ -146,7 +150,29 @@ void Client::half_close() { ::shutdown(socket_.get(), SHUT_WR); }
 
 void Client::reset() { socket_ = FileDescriptor(); }
 
-bool Client::has_answer() const { return wait_for(socket_.get(), POLLIN, Clock::now()); }
+Answer Client::peek() const {
+  Answer answer;
+  pollfd what{socket_.get(), POLLIN | POLLRDHUP, 0};
+  if (poll_until({&what, 1}, Clock::now()) == 0) return answer;
+  // A reset is told once, and that is for who reads.
+  const bool was_reset = (what.revents & POLLERR) != 0;
+  if (was_reset) {
+    answer.end = Answer::End::reset;
+    return answer;
+  }
+  answer.bytes.resize(most_peeked);
+  const ssize_t count =
+      ::recv(socket_.get(), answer.bytes.data(), answer.bytes.size(), MSG_PEEK | MSG_DONTWAIT);
+  answer.bytes.resize(static_cast<std::size_t>(std::max(count, ssize_t{0})));
+  if ((what.revents & POLLRDHUP) != 0) answer.end = Answer::End::closed;
+  return answer;
+}
+
+bool Client::has_answer() const {
+  const Answer answer = peek();
+  return answer.end != Answer::End::timed_out || answer.bytes.size() == most_peeked ||
+         answer.read().state != Reading::State::unfinished;
+}
 
 Answer Client::read(std::chrono::milliseconds limit, bool to_head) {
   auto deadline = Clock::now() + limit;

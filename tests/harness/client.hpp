@@ -88,7 +88,9 @@ class Client {
   // Reads to the end. When a whole answer is there, the close has a second to come.
   Answer read(std::chrono::milliseconds limit = std::chrono::seconds(15), bool to_head = false);
 
-  // Has anything come, be it an answer or the end?
+  // What has come so far, and is left to be read: up to 64 KiB.
+  Answer peek() const;
+  // Is a whole answer there, or the end?
   bool has_answer() const;
 
   const FileDescriptor& socket() const { return socket_; }
