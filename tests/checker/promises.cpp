@@ -901,7 +901,7 @@ Judgement rude_clients(const Subject& subject) {
 // Of the process of the server that has the most: those it accepts with.
 std::size_t descriptors_of(const Server& server) {
   int most = 0;
-  for (const pid_t pid : server.processes()) most = std::max(most, descriptor_count(pid));
+  for (const pid_t pid : server.acceptors()) most = std::max(most, descriptor_count(pid));
   return static_cast<std::size_t>(most);
 }
 

@@ -218,13 +218,12 @@ std::vector<Listener> listeners(pid_t pid) {
   return all;
 }
 
-std::vector<pid_t> children(pid_t pid) {
-  std::ifstream file(proc(pid) / "task" / std::to_string(pid) / "children");
-  return {std::istream_iterator<pid_t>(file), {}};
-}
+namespace {
 
-std::vector<pid_t> family(pid_t pid) {
-  std::multimap<pid_t, pid_t> by_parent;
+// All processes that run, by who has started them. (The kernel has a file of each one's children;
+// that is exact only while they are stopped.)
+std::multimap<pid_t, pid_t> by_parent() {
+  std::multimap<pid_t, pid_t> all;
   each_entry("/proc", [&](const std::filesystem::path& folder) {
     const std::string name = folder.filename();
     if (name.find_first_not_of("0123456789") != std::string::npos) return;
@@ -232,11 +231,26 @@ std::vector<pid_t> family(pid_t pid) {
     const std::string stat = read_file(folder / "stat");
     const std::size_t name_end = stat.rfind(") ");
     if (name_end != std::string::npos && stat[name_end + 2] != 'Z')
-      by_parent.emplace(std::atoi(stat.c_str() + name_end + 4), std::stoi(name));
+      all.emplace(std::atoi(stat.c_str() + name_end + 4), std::stoi(name));
   });
+  return all;
+}
+
+}  // namespace
+
+std::vector<pid_t> children(pid_t pid) {
+  const auto all = by_parent();
+  std::vector<pid_t> found;
+  const auto [first, last] = all.equal_range(pid);
+  for (auto child = first; child != last; ++child) found.push_back(child->second);
+  return found;
+}
+
+std::vector<pid_t> family(pid_t pid) {
+  const auto all = by_parent();
   std::vector<pid_t> members{pid};
   for (std::size_t i = 0; i < members.size(); ++i) {
-    const auto [first, last] = by_parent.equal_range(members[i]);
+    const auto [first, last] = all.equal_range(members[i]);
     for (auto child = first; child != last; ++child) members.push_back(child->second);
   }
   return members;

@@ -35,8 +35,9 @@ struct Listener {
 // All those of process `pid`, the one with the lowest descriptor first.
 std::vector<Listener> listeners(pid_t pid);
 
-std::vector<pid_t> children(pid_t pid);  // of its main thread
-// `pid`, and after it all it has started that still runs, and they in turn.
+// Those of its children that still run.
+std::vector<pid_t> children(pid_t pid);
+// `pid`, and after it its children, and theirs in turn.
 std::vector<pid_t> family(pid_t pid);
 // "1234 (python3)"
 std::string process_name(pid_t pid);

@@ -7,10 +7,12 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <ranges>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
 
+#include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -140,5 +142,21 @@ void Server::send(int signal) const {
 }
 
 void Server::send_to_all(int signal) const {
-  for (const pid_t member : processes()) ::kill(member, signal);
+  for (const pid_t member : processes() | std::views::reverse) ::kill(member, signal);
+}
+
+std::vector<pid_t> Server::acceptors() const {
+  std::vector<pid_t> all = processes();
+  std::erase_if(all, [&](pid_t member) {
+    return std::ranges::count(listeners(member), port(), &Listener::port) == 0;
+  });
+  return all;
+}
+
+Server::~Server() {
+  const pid_t group = listens_by_another() ? ::getpgid(listener_) : -1;
+  if (group == -1 || group == pid() || group == ::getpgrp()) return;
+  ::kill(-group, SIGKILL);
+  pollfd ended{held_.get(), POLLIN, 0};
+  ::poll(&ended, 1, 1000);
 }

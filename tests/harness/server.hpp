@@ -43,6 +43,8 @@ class Server : public Process {
  public:
   // Throws std::runtime_error if nobody listens within 10 s, with what was found instead.
   explicit Server(const Subject& subject, const Run& run = {}, const Launch& launch = {});
+  // Also ends a listener that is in a group of its own: the next server may want its port.
+  ~Server();
 
   std::uint16_t port() const { return ports_.front(); }
   // All it listens on; the one above is the one it tells on stdout, or had first.
@@ -53,9 +55,11 @@ class Server : public Process {
 
   // To the one that listens. Throws std::system_error if that is not permitted.
   void send(int signal) const;
-  // With all its processes.
+  // With all its processes, children first: who waits for one does not see it stopped.
   void send_to_all(int signal) const;
   std::vector<pid_t> processes() const { return family(pid()); }
+  // Those of them that have its listening socket.
+  std::vector<pid_t> acceptors() const;
 
  private:
   bool find_listener(std::uint16_t wanted, bool in_family);
