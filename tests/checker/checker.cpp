@@ -37,7 +37,7 @@ filled in; a flag whose value a run does not need is left out. Example:
   --time-limit N   seconds for all promises together, of each repeat (60)
   --seed N         other times, numbers and orders; 0: those of the contract (0)
   --repeat N       judge each promise N times, and tell how often it is kept (1);
-                   the seed grows by 1 each time
+                   with a seed, each time by the next one
   --brief          print only what is not as it should be
   --json           print each verdict as a line of JSON, and then the sum
   --help           print this and exit
@@ -58,6 +58,7 @@ struct Settings {
   int repeat = 1;
   unsigned seed = 0;
   Limits limits;
+  std::uint16_t typed_port = 7878;
   Subject server;  // its command is empty: the stages
 
   bool is_for_stages() const { return server.command.empty(); }
@@ -151,8 +152,8 @@ std::vector<Task> make_tasks(const Settings& settings) {
       for (int run = 1; run <= settings.repeat; ++run) {
         const unsigned seed =
             settings.seed == 0 ? 0 : settings.seed + static_cast<unsigned>(run) - 1;
-        tasks.push_back(
-            {stage, run, &promise, stage == 0 ? settings.server : stage_subject(stage), seed});
+        tasks.push_back({stage, run, &promise, stage == 0 ? settings.server : stage_subject(stage),
+                         seed, settings.typed_port});
       }
     }
   }
@@ -247,10 +248,13 @@ class Printer {
 int judge_as_told(Settings settings) {
   prepare_to_judge();
   const Pages pages(settings);
+  std::size_t left_behind = 0;      // by the first look
   if (!settings.is_for_stages()) {  // A mistyped name or flag is no broken promise.
-    const auto lines = look_at(settings.server);
-    if (!lines) return 130;
-    for (const std::string& line : *lines) {
+    const std::optional<Look> look = look_at(settings.server);
+    if (!look) return 130;
+    left_behind = look->left_behind;
+    if (!settings.server.knows("{port}")) settings.typed_port = look->port;
+    for (const std::string& line : look->lines) {
       if (settings.json)
         std::cout << "{\"note\": " << json_string(line) << "}" << std::endl;
       else
@@ -261,8 +265,9 @@ int judge_as_told(Settings settings) {
   Printer printer(settings, tasks);
   // A server with a port of its own can run only once at a time.
   const bool alone = !settings.is_for_stages() && !settings.server.knows("{port}");
-  const Course course = judge_all(tasks, alone ? 1 : 8, settings.limits,
-                                  [&](const Task& made) { printer.print(made); });
+  Course course = judge_all(tasks, alone ? 1 : 8, settings.limits,
+                            [&](const Task& made) { printer.print(made); });
+  course.left_behind += left_behind;
   printer.finish(course);
   flush_stdout();
   return printer.status(course);

@@ -117,7 +117,7 @@ TEST_SUITE("harness") {
         {"TMPDIR=/nowhere P --only 3 -- S --html {html}", "exit 2", "no folder for the pages"},
         {"env --ignore-signal=CHLD P --only 11 -- S", "exit 1", "start 1: ended by SIGINT\n"},
         {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for all were over\n"},
-        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 2\n"},
+        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 3\n"},
         {"P --only 4 -- sh -c 'for i in $(seq 1100); do sleep 100 & done; wait'", "exit 2",
          "the server has made more than 1000 processes"},
         {"P --seed 5 --only 1 -- T --html {html}", "exit 0", "The same once more: --seed 5\n"},

@@ -72,6 +72,7 @@ struct Report {
   bool was_silent = false;  // somebody waited in vain, and nobody got a byte
   bool was_heard = false;   // somebody did
   bool keeps_open = false;
+  std::uint16_t port = 0;
   std::size_t left_behind = 0;
 };
 
@@ -85,6 +86,9 @@ struct Worker {
   bool was_late = false;      // beyond the time for all: killed for that
 };
 
+// In the worker that looks at the server first: the port on which that listens.
+std::uint16_t looked_at = 0;
+
 // In the worker: never returns, and throws nothing to what is its parent's.
 [[noreturn]] void work(const std::function<Judgement()>& judge, Clock::time_point limit, int pipe,
                        pid_t parent) noexcept {
@@ -95,8 +99,13 @@ struct Worker {
   met.answers = met.silence = met.open_connections = false;
   const Judgement judgement = judge();
   time_limit = Clock::time_point::max();
-  const Report report{judgement.verdict, judgement.trouble,    met.silence && !met.answers,
-                      met.answers,       met.open_connections, end_descendants()};
+  const Report report{.verdict = judgement.verdict,
+                      .trouble = judgement.trouble,
+                      .was_silent = met.silence && !met.answers,
+                      .was_heard = met.answers,
+                      .keeps_open = met.open_connections,
+                      .port = looked_at,
+                      .left_behind = end_descendants()};
   std::string told(reinterpret_cast<const char*>(&report), sizeof report);
   told += judgement.evidence + '\0' + judgement.by_hand;
   for (std::string_view left = told; !left.empty();) {
@@ -266,17 +275,19 @@ class Bench {
   }
 
   // Children of ours that are no workers have lost a worker that was killed: they may hold the port
-  // that the next server is to have. Returns how many there were.
+  // that the next server is to have. Returns how many there were, but for those about to end.
   std::size_t end_orphans() const {
-    std::size_t count = 0;
+    const auto orphans = [&] {
+      std::vector<pid_t> all = children(::getpid());
+      std::erase_if(
+          all, [&](pid_t pid) { return std::ranges::count(workers_, pid, &Worker::pid) != 0; });
+      return all;
+    };
+    if (eventually([&] { return orphans().empty(); }, 300ms)) return 0;
+    const std::size_t count = orphans().size();
     eventually([&] {
-      std::vector<pid_t> orphans = children(::getpid());
-      std::erase_if(orphans, [&](pid_t pid) {
-        return process_state(pid) == 'Z' || std::ranges::count(workers_, pid, &Worker::pid) != 0;
-      });
-      std::ranges::for_each(orphans, end_family);
-      count = std::max(count, orphans.size());
-      return orphans.empty();
+      std::ranges::for_each(orphans(), end_family);
+      return orphans().empty();
     });
     return count;
   }
@@ -311,6 +322,19 @@ class Bench {
   Course course_;
 };
 
+// A server that has left its parent: what it would say of itself with its exit status, nobody
+// hears.
+std::string daemons() {
+  std::string found;
+  for (const pid_t pid : descendants(::getpid())) {
+    for (const Listener& listener : listeners(pid))
+      found += "\nits process " + process_name(pid) +
+               " has gone into the background and listens on " + listener.address +
+               "; to be judged, it has to stay in the foreground";
+  }
+  return found;
+}
+
 // What look_at() finds, in the worker.
 Judgement first_look(const Subject& subject) {
   std::string lines;
@@ -318,6 +342,7 @@ Judgement first_look(const Subject& subject) {
   try {
     const auto sleep = subject.knows("{sleep}") ? 300ms : subject.sleep;
     Server server(subject, {.sleep = sleep});
+    looked_at = server.port();
     if (server.ports().size() > 1) {
       std::string all;
       for (const std::uint16_t port : server.ports()) all += ' ' + std::to_string(port);
@@ -343,24 +368,11 @@ Judgement first_look(const Subject& subject) {
     const auto moment = server.listens_by_another() ? 500ms : 0ms;  // to leave its child alone
     if (const std::optional<Exit> exit = server.wait_for_exit(moment); exit && !slow.bytes.empty())
       throw std::runtime_error("the command has ended (" + exit->text() +
-                               ") while the server goes on");
+                               ") while the server goes on" + daemons());
     return {Verdict::kept, lines};
   } catch (const std::exception& error) {
     return {Verdict::broken, error.what()};
   }
-}
-
-// A server that has left its parent: what it would say of itself with its exit status, nobody
-// hears.
-std::string daemons() {
-  std::string found;
-  for (const pid_t pid : descendants(::getpid())) {
-    for (const Listener& listener : listeners(pid))
-      found += "\nits process " + process_name(pid) +
-               " has gone into the background and listens on " + listener.address +
-               "; to be judged, it has to stay in the foreground";
-  }
-  return found;
 }
 
 }  // namespace
@@ -394,7 +406,7 @@ void prepare_to_judge() {
   why_was_told = new (shared) std::atomic<bool>(false);
 }
 
-std::optional<std::vector<std::string>> look_at(const Subject& subject) {
+std::optional<Look> look_at(const Subject& subject) {
   Worker worker = start_worker(
       [&] {
         Judgement judgement = first_look(subject);
@@ -418,10 +430,10 @@ std::optional<std::vector<std::string>> look_at(const Subject& subject) {
   if (report.verdict != Verdict::kept) throw std::runtime_error(found.evidence);
   if (report.keeps_open) closes_after_answer = false;
   met.answers = report.was_heard;
-  std::vector<std::string> lines;
+  Look look{.port = report.port, .left_behind = report.left_behind};
   std::istringstream text(found.evidence);
-  for (std::string line; std::getline(text, line);) lines.push_back(line);
-  return lines;
+  for (std::string line; std::getline(text, line);) look.lines.push_back(line);
+  return look;
 }
 
 Course judge_all(std::span<Task> tasks, std::size_t at_once, const Limits& limits,

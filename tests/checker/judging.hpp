@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -20,6 +21,7 @@ struct Task {
   const Promise* promise;
   Subject subject{};
   unsigned seed = 0;
+  std::uint16_t typed_port = 7878;       // of the server that is looked at by hand
   std::optional<Judgement> judgement{};  // nullopt: not yet
 
   Verdict expected() const;
@@ -42,10 +44,16 @@ struct Course {
 // while there is one thread.
 void prepare_to_judge();
 
-// Starts the server once, and looks at what the promises rely on. What it is told has to be known
-// before seventeen promises fail for it: a line each, mostly none; nullopt after Ctrl-C. Throws
+struct Look {
+  std::vector<std::string>
+      lines{};             // what has to be known before promises fail for it; mostly none
+  std::uint16_t port = 0;  // where it listened
+  std::size_t left_behind = 0;
+};
+
+// Starts the server once, and looks at what the promises rely on. nullopt after Ctrl-C. Throws
 // std::runtime_error if it does not start.
-std::optional<std::vector<std::string>> look_at(const Subject& subject);
+std::optional<Look> look_at(const Subject& subject);
 
 // Judges all, up to `at_once` at a time, and calls `made` with each as its verdict is there.
 Course judge_all(std::span<Task> tasks, std::size_t at_once, const Limits& limits,

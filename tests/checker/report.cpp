@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <filesystem>
 #include <iomanip>
 #include <iostream>
+#include <utility>
 #include <vector>
 
 #include <unistd.h>
@@ -60,7 +60,7 @@ std::string quoted(const std::string& word) {
 std::string typed_command(const Task& task, Run run) {
   Subject subject = task.subject;
   subject.html.clear();  // those pages are gone by then
-  if (subject.port == 0) subject.port = 7878;
+  subject.port = task.typed_port;
   run.sleep = std::chrono::seconds(3);
   std::string line;
   for (const std::string& word : command_line(subject, run))
@@ -73,7 +73,7 @@ std::string by_hand(const Task& task) {
   const auto put_in = [&](std::string_view name, const std::string& value) {
     line = with_all_replaced(line, name, value);
   };
-  if (task.subject.port != 0) put_in("7878", std::to_string(task.subject.port));
+  put_in("7878", std::to_string(task.typed_port));
   put_in("{workers}", std::to_string(task.subject.workers));
   put_in("{server}", typed_command(task, {}));
   put_in("{server with take}", typed_command(task, {.take = 2}));
@@ -123,7 +123,7 @@ std::string likest(std::span<const Verdicts> all) {
 
 Verdicts summed_up(std::span<const Task> runs) {
   const auto badness = [](const Task& task) {
-    return task.judgement->verdict == Verdict::broken ? 2 : task.is_as_expected() ? 0 : 1;
+    return std::pair(!task.is_as_expected(), task.judgement->verdict == Verdict::broken);
   };
   return {&*std::ranges::max_element(runs, {}, badness),
           static_cast<std::size_t>(std::ranges::count_if(
@@ -177,24 +177,22 @@ void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
             << " verdicts are the expected ones.\n";
   for (const Verdicts& one : all) {
     if (one.are_as_expected) continue;
-    std::cout << shortened("Stage " + std::to_string(one.task->stage) + ", promise " +
-                           std::to_string(one.task->promise->number) + " should be " +
-                           std::string(word(one.task->expected())) + " and is " +
-                           std::string(word(judgement_of(one).verdict)) + ": " +
-                           judgement_of(one).evidence)
-              << '\n';
+    std::string line = "Stage " + std::to_string(one.task->stage) + ", promise " +
+                       std::to_string(one.task->promise->number);
+    if (one.runs > 1) line += ", run " + std::to_string(one.task->run);
+    line += " should be " + std::string(word(one.task->expected())) + " and is " +
+            std::string(word(judgement_of(one).verdict)) + ": " + judgement_of(one).evidence;
+    std::cout << shortened(line) << '\n';
   }
 }
 
 void print_list_header(const Task& task) {
-  // pgrep knows 15 characters of a name.
-  const std::string program =
-      std::filesystem::path(task.subject.command.front()).filename().string().substr(0, 15);
   std::cout << "By hand: in one terminal start\n  " << typed_command(task, {})
-            << "\nand in another say PID=$(pgrep -nu $(id -u) " << program
-            << ") and then what is told\n"
-               "below. When curl fails with 52 or 56 the request was lost, with 7 it was\n"
-               "refused; echo $? in the first terminal tells how the server has ended.\n\n";
+            << "\nand in another say\n  PID=$(ss -Htlnp sport = :" << task.typed_port
+            << " | grep -oP 'pid=\\K\\d+' | sort -n | head -1)\n"
+               "and then what is told below. When curl fails with 52 or 56 the request was\n"
+               "lost, with 7 it was refused; echo $? in the first terminal tells how the server\n"
+               "has ended.\n\n";
 }
 
 void print_list_entry(const Verdicts& verdicts, const Style& style) {

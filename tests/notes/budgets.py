@@ -23,8 +23,8 @@ AT_MOST = {
     "the longest file of the stages and common/, http.* aside": 120,
     "the stages and common/": 1200,
     "tests/explore/, C++, every line": 6700,
-    "tests/peers/, every line": 850,
-    "the rest of tests/, C++, every line": 10600,
+    "tests/peers/, every line": 880,
+    "the rest of tests/, C++, every line": 10750,
     "tests/bench/, every line": 4400,
     "the rest of tests/, Python, every line": 3950,
 }
@@ -85,7 +85,7 @@ def measured() -> Iterator[tuple[int, str]]:
     yield sum(len(code(file)) for file in files), ""
     yield all_lines("tests/explore", "?pp"), ""
     bench, peers = ((all_lines(room, "?pp"), all_lines(room, "py")) for room in ("tests/bench", "tests/peers"))
-    yield all_lines("tests/peers", "*"), ""
+    yield sum(all_lines("tests/peers", suffix) for suffix in ("?pp", "conf", "go", "js", "py")), ""
     yield all_lines("tests", "?pp") - all_lines("tests/explore", "?pp") - bench[0] - peers[0], ""
     yield sum(bench), ""
     yield all_lines("tests", "py") - bench[1] - peers[1], ""

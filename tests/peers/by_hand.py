@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
-from peers import HERE, NODE, PYTHON, free_port
+from peers import HERE, PYTHON, free_port
 
-LIMIT = 12  # seconds for a line and its answers
+LIMIT = 16  # seconds for a line and its answers
 
 
 @dataclass
@@ -113,8 +113,7 @@ CASES = [
          exits(None)),
     Case(1, python("fragile"), "^exit 3, before 'an empty", exits(3), exits(None)),
     Case(1, CPP, "HEAD /: 404", both(says("404 Not Found"), says("Oops!")), lambda seen: "<h1>" not in seen.said),
-    Case(1, [*map(str, NODE)], "more bytes while /sleep sleeps: 400|a body of 1 MiB: .* reset",
-         says("400 Bad Request|Connection.*Error"), says("200 OK|405 Method Not Allowed")),
+    Case(1, python("pieces"), "a request in three pieces", lambda seen: "200 OK" not in seen.said, says("200 OK")),
     Case(2, stage(1), "an earlier slow one", lambda seen: seen.seconds > 2.5 and says("<h1>Hello!")(seen),
          lambda seen: seen.seconds < 2.5),
     Case(2, python("waits"), "beside a silent client", says(SILENCE), answered(1)),
@@ -133,7 +132,7 @@ CASES = [
     Case(10, stage(3), "the first Ctrl-C", ended_by("SIGINT"), exits(130)),
     Case(10, python("impatient"), "SIGTERM, then others", says(LOST), both(answered(1), exits(0))),
     Case(11, stage(3), "SIGINT on an idle server, start 1", ended_by("SIGINT"), exits(0)),
-    Case(11, python(), "SIGTERM, inherited blocked", exits(None), exits(0)),
+    Case(11, python(), "SIGTERM, which its parent had blocked", exits(None), exits(0)),
     Case(11, ["FOLDER/turns", *stage(3)[1:]], "start 9", lambda seen: seen.numbers() == [129] * 42,
          lambda seen: seen.numbers() == [0] * 42),
     Case(12, python("generous", "--take", "{take}"), "the port is open", lambda seen: seen.count("<h1>Hello!") == 3,
@@ -146,7 +145,7 @@ CASES = [
     Case(14, python(), "spins", lambda seen: seen.ticks()[1] - seen.ticks()[0] > 15,
          lambda seen: seen.ticks()[1] - seen.ticks()[0] < 15),
     Case(14, python("gives-up"), "does not recover", says(SILENCE), answered(1)),
-    Case(14, python("naps"), "a stop meanwhile: [01] of 5", lambda seen: seen.count(LOST) > 3,
+    Case(14, python("naps"), "a stop without descriptors: [01] of 5", lambda seen: seen.count(LOST) > 3,
          both(answered(5), exits(0))),
     Case(15, stage(3), "SIGTERM does not end it", exits(None), both(answered(1), exits(0))),
     Case(16, stage(3), " lost of ", says("^(52|56)$"), lambda seen: seen.count("^7$") == 16 and seen.status == 0),
@@ -259,8 +258,8 @@ def main() -> int:
     namespaces = subprocess.run(["unshare", "-Ur", "--pid", "--fork", "true"], capture_output=True).returncode == 0
 
     def look(case: Case) -> bool:
-        if (case.promise == 15 and not namespaces) or not shutil.which(case.breaker[0]) and case.breaker[0] == "node":
-            print(f"{case.promise}, {case.breaker[0]}: left out, there is no such thing here")
+        if case.promise == 15 and not namespaces:
+            print("15: left out, there are no namespaces here")
             return True
         found = faults(case, build, home)
         for fault in found:

@@ -4,11 +4,11 @@ server.py PORT SLEEP_MS DIALECT [WAY...]: 1.0, as it comes; 1.1, with a length; 
 Ways: v6, on [::]; graceful, it ends when all are served; one, one client at a time; awake, /sleep does not sleep;
 late, it starts to listen after 5 s; daemon, in the background; chatty, 10,000 lines a second; two, on a second port;
 linger, it closes only after its client; litter, with five children in sessions of their own; pool, four threads;
---take N, it ends after so many clients.
-Faults: fragile, it ends of what is no request; generous, it takes one client more; waits, for each client's first byte;
-tires, after 500 requests it serves one at a time; only-int, it knows no other signal; owner, of its port as long as a
-client is there; impatient, any second signal ends it; pipe, SIGPIPE does; and without descriptors, gives-up, for ever,
-or naps, for a moment.
+early, it sends a 103 and its head before /sleep sleeps; --take N, it ends after so many clients.
+Faults: pieces, it wants a request in one; fragile, it ends of what is no request; generous, it takes one client more;
+waits, for each client's first byte; tires, after 500 requests it serves one at a time; dies, then it serves no /sleep;
+only-int, it knows no other signal; owner, of its port as long as a client is there; impatient, any second signal ends
+it; pipe, SIGPIPE does; and without descriptors, gives-up, for ever, or naps, for a moment.
 """
 
 import os
@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
 port, sleep_ms, dialect, ways = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
@@ -32,13 +33,20 @@ signals = []
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0" if dialect == "1.0" else "HTTP/1.1"
 
+    def sleep(self):
+        if self.path != "/sleep" or "awake" in ways:
+            return
+        if "dies" in ways and len(requests) > 500:
+            time.sleep(1000)
+        with one_at_a_time if "tires" in ways and len(requests) > 500 else nullcontext():
+            time.sleep(sleep_ms / 1000)
+
     def do_GET(self):
         requests.append(self.path)
-        if self.path == "/sleep" and "tires" in ways and len(requests) > 500:
-            with one_at_a_time:
-                time.sleep(sleep_ms / 1000)
-        elif self.path == "/sleep" and "awake" not in ways:
-            time.sleep(sleep_ms / 1000)
+        if "early" in ways:
+            self.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        else:
+            self.sleep()
         found = self.path in ("/", "/sleep")
         body = b"<h1>Hello!</h1>" if found else b"<h1>Oops!</h1>"
         self.send_response(200 if found else 404)
@@ -50,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
         if dialect != "1.0":
             self.send_header("connection" if dialect == "lower" else "Connection", "close")
         self.end_headers()
+        if "early" in ways:
+            self.sleep()
         self.wfile.write(b"" if self.command == "HEAD" else body)
 
     do_HEAD = do_GET
@@ -69,6 +79,9 @@ class Server(HTTPServer if "one" in ways else ThreadingHTTPServer):
     daemon_threads = False  # so that server_close() waits for them
     allow_reuse_address = "owner" not in ways
     taken = 0
+
+    def verify_request(self, request, address):
+        return "pieces" not in ways or b"\r\n\r\n" in request.recv(9999, socket.MSG_PEEK)
 
     def get_request(self):
         try:
