@@ -21,8 +21,8 @@ Without {port} it is started once at a time (but for promise 7), and listens on
 the port of --port.
 Without {sleep} its /sleep takes what --sleep says. 1 s is best: with less some
 promises cannot be judged, with more, up to 4 s, the time may be over first.
-Without {take}, 12 is not judged; without {grace}, 9 is broken
-if the signal itself ends the server, and otherwise not judged.
+Without {take}, 12 is not judged; without {grace}, 9 is broken if the signal
+itself ends the server, and otherwise not judged.
 
 It listens on 127.0.0.1 within 10 s, on that address or on one that includes it
 (0.0.0.0, [::]); itself or by a process that it starts, but not as a daemon.
@@ -74,7 +74,8 @@ What is judged, by number; "stopped" is SIGTERM, and then the exit status is 0:
       are answered afterwards
   14  60 clients, and descriptors for 16: it lives, takes less than 0.15 s of
       processor time in a second, and answers within 3 s once they are gone;
-      stopped with 16 clients, it answers five more, and ends within 4 s of that
+      stopped with 16 clients, it answers five more, and ends within 4 s of
+      that. Not judged where these are not let in, or only one client is
   15  stopped as process 1 of a PID namespace, with a /sleep in work: answered
   16  stopped after 50 to 250 answers to 16 clients, 5 to 60 times: who was
       connected, if only by the kernel and during the stop, is answered
