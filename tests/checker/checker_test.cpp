@@ -3,6 +3,7 @@
 #include "common/tcp.hpp"
 #include "load.hpp"
 #include "promises.hpp"
+#include "report.hpp"
 #include "tests/harness/client.hpp"
 #include "tests/harness/doctest.hpp"
 #include "tests/harness/kernel.hpp"
@@ -94,39 +95,44 @@ TEST_SUITE("harness") {
       "the checker's exit status, and what it says: all kept, not all, a mistake, no way to tell") {
     struct Run {
       std::string
-          command;  // of a shell, with P for promises, and a server S of stage 1 or T of stage 4
+          command;  // of a shell, with P for promises, and a server S1, S2 or S4 of that stage
       std::string ending;
       std::string says;
     };
     const std::vector<Run> runs{
-        {"P --only 3 -- S", "exit 0", "+ kept\n"},
-        {"P --only 3,11 --json -- S", "exit 1",
+        {"P --only 3 -- S1", "exit 0", "+ kept\n"},
+        {"P --only 3,11 --json -- S1", "exit 1",
          "\n{\"kept\": 1, \"broken\": 1, \"not_judged\": 0, "},
-        {"P --only 12 -- S", "exit 1", "has no {take}"},
-        {"P --only 3,12 -- S", "exit 0", "Keeps 1 of 2.\n"},
+        {"P --only 12 -- S1", "exit 1", "has no {take}"},
+        {"P --only 3,12 -- S1", "exit 0", "Keeps 1 of 2.\n"},
         {"P --only 9,12", "exit 0", "8 of 8 verdicts are the expected ones.\n"},
-        {"P --only 11 --repeat 2 -- S", "exit 1", "x 0/2\n   run 1: SIGINT"},
-        {"P --only 11 --repeat 2 --json -- S", "exit 1", ", \"run\": 1, \"kept\": 0, \"runs\": 2}"},
+        {"P --only 11 --repeat 2 -- S1", "exit 1", "x 0/2\n   run 1: SIGINT"},
+        {"P --only 11 --repeat 2 --json -- S1", "exit 1",
+         ", \"run\": 1, \"kept\": 0, \"runs\": 2}"},
         {"P --only 18", "exit 2", "from 1 to 17"},
         {"P --what", "exit 2", "unknown argument '--what'"},
-        {"P --json -- S --what", "exit 2", "{\"error\": \"the server did not"},
+        {"P --json -- S1 --what", "exit 2", "{\"error\": \"the server did not"},
         {"P --help", "exit 0", "Usage: promises"},
         {"P --contract", "exit 0", "The contract: "},
         // What is short is ours, and no server's fault.
-        {"ulimit -n 60; P --only 3 -- S", "exit 2", "Too many open files\n"},
-        {"TMPDIR=/nowhere P --only 3 -- S --html {html}", "exit 2", "no folder for the pages"},
-        {"env --ignore-signal=CHLD P --only 11 -- S", "exit 1", "start 1: ended by SIGINT\n"},
-        {"P --time-limit 1 --only 16 -- T", "exit 1", "the 1 s for all were over\n"},
-        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh T", "exit 0", "were ended: 3\n"},
+        {"ulimit -n 60; P --only 3 -- S1", "exit 2", "Too many open files\n"},
+        {"TMPDIR=/nowhere P --only 3 -- S1 --html {html}", "exit 2", "no folder for the pages"},
+        {"env --ignore-signal=CHLD P --only 11 -- S1", "exit 1", "start 1: ended by SIGINT\n"},
+        {"P --time-limit 1 --only 16 -- S4", "exit 1", "the 1 s for all were over\n"},
+        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh S4", "exit 0",
+         "were ended: 3\n"},
         {"P --only 4 -- sh -c 'for i in $(seq 1100); do sleep 100 & done; wait'", "exit 2",
          "the server has made more than 1000 processes"},
-        {"P --seed 5 --only 1 -- T --html {html}", "exit 0", "The same once more: --seed 5\n"},
+        // Whose clients are crowded, whose wrapper minds that its child is stopped.
+        {"P --only 3 --workers 102 --sleep 1000 -- S2", "exit 1", "x broken\n   205 threads"},
+        {"P --only 6 --repeat 5 -- bash -c 'set -m; S4 & wait $!'", "exit 0", "+ 5/5\n"},
+        {"P --seed 5 --only 1 -- S4 --html {html}", "exit 0", "The same once more: --seed 5\n"},
     };
     const auto filled_in = [](const std::string& command) {
       std::string words;
       std::istringstream all(command);
       for (std::string word; all >> word;) {
-        const int stage = word == "S" ? 1 : word == "T" ? 4 : 0;
+        const int stage = word == "S1" ? 1 : word == "S2" ? 2 : word == "S4" ? 4 : 0;
         words += word == "P" ? BUILD "/tests/promises "
                  : stage != 0
                      ? stage_subject(stage).command[0] + " --port {port} --sleep-ms {sleep} "
@@ -225,6 +231,15 @@ TEST_SUITE("harness") {
     Process other({BUILD "/tests/soak", "--stage", "4", "--state", state});
     CHECK(other.exit_within(15s).with(2));
     std::filesystem::remove(state);
+  }
+
+  TEST_CASE("of several runs, one that is not as expected stands for all") {
+    const Promise& promise = promises().back();  // which stage 4 breaks
+    std::vector<Task> runs{{.stage = 4, .run = 1, .promise = &promise}, {4, 2, &promise}};
+    runs[0].judgement = {Verdict::broken, "as always"};
+    runs[1].judgement = {Verdict::not_judged, "no time", Trouble::time};
+    CHECK(summed_up(runs).task->run == 2);
+    CHECK_FALSE(summed_up(runs).are_as_expected);
   }
 
   TEST_CASE("the promises are numbered in order, and their titles fit") {

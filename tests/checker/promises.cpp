@@ -652,17 +652,14 @@ Judgement finishes_unaccepted(const Subject& subject) {
       "kill -STOP $PID; for i in $(seq 50); do curl localhost:7878/ & done; sleep 1; kill -TERM "
       "$PID; kill -CONT $PID; wait";
   Server server(subject);
-  server.send_to_all(SIGSTOP);
-  const auto is_stopped = [](pid_t pid) { return process_state(pid) == 'T'; };
-  if (!eventually([&] { return std::ranges::all_of(server.processes(), is_stopped); }))
-    return not_judged("SIGSTOP does not stop it");
+  if (!server.freeze()) return not_judged("SIGSTOP does not stop it");
   std::vector<Client> clients = connect_many(server, about(std::size_t{50}), request("/"), 300ms);
   const auto table = peers(server.port());
   if (clients.empty()) return not_judged("its accept queue takes nobody");
   std::erase_if(clients, [&](const Client& client) { return !table.contains(client.port()); });
   if (clients.empty()) return not_judged("somebody else has sent it SIGCONT");
   server.send(SIGTERM);
-  server.send_to_all(SIGCONT);
+  server.thaw();
   const Outcome outcome = read_all(clients, 2 * patience);
   const bool ended = ends_with_0(server, patience);
   const std::string evidence = outcome.text() + ", " + ending(server);

@@ -141,8 +141,15 @@ void Server::send(int signal) const {
     throw std::system_error(errno, std::generic_category(), "cannot send it a signal");
 }
 
-void Server::send_to_all(int signal) const {
-  for (const pid_t member : processes() | std::views::reverse) ::kill(member, signal);
+bool Server::freeze() const {
+  return std::ranges::all_of(processes(), [](pid_t member) {
+    ::kill(member, SIGSTOP);
+    return eventually([&] { return process_state(member) == 'T'; });
+  });
+}
+
+void Server::thaw() const {
+  for (const pid_t member : processes() | std::views::reverse) ::kill(member, SIGCONT);
 }
 
 std::vector<pid_t> Server::acceptors() const {

@@ -55,8 +55,10 @@ class Server : public Process {
 
   // To the one that listens. Throws std::system_error if that is not permitted.
   void send(int signal) const;
-  // With all its processes, children first: who waits for one does not see it stopped.
-  void send_to_all(int signal) const;
+  // SIGSTOP to all its processes, parents first; false if one does not stop. And SIGCONT, children
+  // first. So nobody who waits for a child sees it stopped, as a shell would.
+  bool freeze() const;
+  void thaw() const;
   std::vector<pid_t> processes() const { return family(pid()); }
   // Those of them that have its listening socket.
   std::vector<pid_t> acceptors() const;

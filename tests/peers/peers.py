@@ -38,6 +38,12 @@ while True:
     except OSError:
         pass
 """
+# It has many descriptors, and its server does not.
+WRAPPER = """
+import subprocess, sys
+kept = [open("/dev/null") for _ in range(60)]
+sys.exit(subprocess.call([sys.executable, "{server}", *sys.argv[1:]]))
+"""
 LIMIT = 60  # seconds a server
 
 
@@ -84,7 +90,8 @@ PEERS = {
     "python-dies": python("1.1", "pool", "dies", broken="3", says=["serves 0 at a time"], only="3"),
     "python-session": Peer(["setsid", "-w", sys.executable, HERE / "server.py", "PORT", "1000", "1.1", "graceful"],
                            port=True, kept="2 13", only="2,13"),
-    "python-wrapped": Peer(["FOLDER/wrapper", "{port}", "{sleep}", "1.1", "graceful"], **GRACEFUL),
+    "python-wrapped": Peer(["FOLDER/wrapper", "{port}", "{sleep}", "1.1", "graceful"], **GRACEFUL,
+                           says=["spins while it has no descriptors"]),
     "python-daemon": python("1.1", "daemon", error="has gone into the background"),
     "forker": python("1.1", "graceful", "litter", **GRACEFUL, left_behind=True),
     "node": Peer(NODE, kept="2 3 13 17", broken="1 4 5 6 7 8 9 10 11 14 15 16"),
@@ -141,7 +148,7 @@ def prepare(folder: Path) -> None:
     (folder / "index.html").write_text("<h1>Hello!</h1>")
     (folder / "404.html").write_text("<h1>Oops!</h1>")
     (folder / "sleep").write_text(SLEEP)
-    (folder / "wrapper").write_text(f'#!/bin/sh\n"{sys.executable}" "{HERE}/server.py" "$@"\nexit $?\n')
+    (folder / "wrapper").write_text(f"#!{sys.executable}\n{WRAPPER.format(server=HERE / 'server.py')}")
     (folder / "wrapper").chmod(0o755)
     subprocess.run(["g++", "-std=c++20", "-o", folder / "cpp", HERE / "server.cpp"], check=True)
     if shutil.which("go"):
