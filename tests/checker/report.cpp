@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <iomanip>
 #include <iostream>
 #include <utility>
 #include <vector>

@@ -155,8 +155,7 @@ Answer Client::peek() const {
   pollfd what{socket_.get(), POLLIN | POLLRDHUP, 0};
   if (poll_until({&what, 1}, Clock::now()) == 0) return answer;
   // A reset is told once, and that is for who reads.
-  const bool was_reset = (what.revents & POLLERR) != 0;
-  if (was_reset) {
+  if ((what.revents & POLLERR) != 0) {
     answer.end = Answer::End::reset;
     return answer;
   }

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <ranges>
 #include <stdexcept>
 #include <system_error>
@@ -142,9 +143,9 @@ void Server::send(int signal) const {
 }
 
 bool Server::freeze() const {
-  return std::ranges::all_of(processes(), [](pid_t member) {
+  return std::ranges::all_of(processes(), [](pid_t member) {  // stopped, or gone meanwhile
     ::kill(member, SIGSTOP);
-    return eventually([&] { return process_state(member) == 'T'; });
+    return eventually([&] { return std::strchr("TZ?", process_state(member)) != nullptr; });
   });
 }
 
