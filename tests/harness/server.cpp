@@ -150,7 +150,8 @@ bool Server::freeze() const {
 }
 
 void Server::thaw() const {
-  for (const pid_t member : processes() | std::views::reverse) ::kill(member, SIGCONT);
+  const std::vector<pid_t> all = processes();
+  for (const pid_t member : all | std::views::reverse) ::kill(member, SIGCONT);
 }
 
 std::vector<pid_t> Server::acceptors() const {
