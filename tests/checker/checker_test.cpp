@@ -144,7 +144,7 @@ TEST_SUITE("harness") {
     std::vector<std::string> said(runs.size());
     in_parallel(runs.size(), 6, [&](std::size_t i) {
       Process checker({"sh", "-c", filled_in(runs[i].command)}, {.signals_blocked = true});
-      const std::optional<Exit> exit = checker.wait_for_exit(20s);
+      const std::optional<Exit> exit = checker.wait_for_exit(60s);
       endings[i] = exit ? exit->text() : "still running";
       said[i] = checker.out() + checker.err();
     });
@@ -179,7 +179,7 @@ TEST_SUITE("harness") {
   TEST_CASE("Ctrl-C ends the checker and its servers, and leaves the verdicts so far") {
     Process checker({BUILD "/tests/promises", "--only", "12,16", "--",
                      stage_subject(4).command.front(), "--port", "{port}"});
-    REQUIRE(checker.wait_for_out("12 --take 2"));
+    REQUIRE(eventually([&] { return checker.out().find("12 --take 2") < 2000; }, 60s));
     std::vector<pid_t> all;
     REQUIRE(eventually([&] { return (all = family(checker.pid())).size() > 2; }));
     checker.send(SIGINT);

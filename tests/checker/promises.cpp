@@ -554,7 +554,7 @@ Judgement keeps_its_workers(const Subject& subject) {
       "curl -s localhost:7878/sleep & done; wait)";
   const std::size_t storm = about(std::size_t{3000});
   constexpr std::size_t fewest = 100;
-  const Run run{.sleep = 1s};
+  const Run run{.sleep = 600ms};
   const milliseconds sleep = sleep_of(subject, *run.sleep);
   // Where the kernel chooses whose client it is, as with SO_REUSEPORT, it does not choose evenly.
   std::size_t before = subject.workers;
@@ -566,7 +566,7 @@ Judgement keeps_its_workers(const Subject& subject) {
     if (before == 0) return broken(n_of_m(0, slow.size()) + " requests for /sleep answered");
   }
   Server server(subject, run);
-  const auto end = Clock::now() + 6s;  // who is slow has fewer
+  const auto end = Clock::now() + 4s;  // who is slow has fewer
   std::atomic<std::size_t> asked = 0;
   std::atomic<std::size_t> answered = 0;
   in_parallel(storm, 8, [&](std::size_t) {
@@ -579,7 +579,7 @@ Judgement keeps_its_workers(const Subject& subject) {
   if (answered != asked)
     return broken(n_of_m(answered, asked) + " requests in a storm answered" +
                   (server.wait_for_exit(100ms) ? ", " + ending(server) : ""));
-  if (asked < fewest) return not_judged("a storm of only " + to_string(asked) + " requests in 6 s");
+  if (asked < fewest) return not_judged("a storm of only " + to_string(asked) + " requests in 4 s");
   // A worker that has left is never there again; one that was late is.
   std::size_t after = 0;
   for (int look = 0; look < 4 && after < before; ++look) {
