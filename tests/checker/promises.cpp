@@ -532,7 +532,7 @@ Judgement bounded_threads(const Subject& subject) {
       "grep "
       "-cw $(ps -o pgid= $PID)";
   const std::size_t crowd = std::max(about(std::size_t{200}), 2 * subject.workers);
-  Server server(subject, {.sleep = about(3000ms)});
+  Server server(subject, {.sleep = about(10000ms)});
   const std::vector<Client> clients = connect_many(server, crowd, request("/sleep"));
   if (clients.empty() || !server.is_running())
     return broken("does not take " + to_string(crowd) + " clients: " + ending(server));
@@ -554,7 +554,7 @@ Judgement keeps_its_workers(const Subject& subject) {
       "curl -s localhost:7878/sleep & done; wait)";
   const std::size_t storm = about(std::size_t{3000});
   constexpr std::size_t fewest = 100;
-  const Run run{.sleep = 600ms};
+  const Run run{.sleep = 1s};
   const milliseconds sleep = sleep_of(subject, *run.sleep);
   // Where the kernel chooses whose client it is, as with SO_REUSEPORT, it does not choose evenly.
   std::size_t before = subject.workers;
