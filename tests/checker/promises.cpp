@@ -40,7 +40,8 @@ constexpr auto patience = 5s;
 // Of the server that this thread has found still running: why. It is told after all other evidence.
 thread_local std::string why_running;
 
-// What shows by hand that part of a promise which is being judged.
+// What shows by hand that part of a promise which is being judged. It is said before the part,
+// since an exception may end it.
 thread_local std::string by_hand;
 
 Judgement kept(std::string evidence) { return {Verdict::kept, std::move(evidence)}; }
@@ -402,27 +403,16 @@ std::string typed(const Conversation& conversation) {
   return line + "; [print(part) for part in iter(lambda: s.recv(9999), b'')]\"";
 }
 
-// "2 of 66 conversations went wrong; the first, HEAD /: ...; besides: no Host"
-std::string went_wrong(const std::vector<std::string>& names, const std::string& first,
-                       std::size_t all) {
-  std::string others;
-  for (std::size_t i = 1; i < names.size(); ++i) {
-    if (std::find(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(i), names[i]) ==
-        names.begin() + static_cast<std::ptrdiff_t>(i))
-      others += (others.empty() ? "; besides: " : ", ") + names[i];
-  }
-  return n_of_m(names.size(), all) + " conversations went wrong; the first, " + first + others;
-}
-
 Judgement answers_whole(const Subject& subject) {
   constexpr std::size_t enough_silence = 3;
   const auto sleep = about(1000ms);
   Server server(subject, {.sleep = sleep});
   const milliseconds limit = sleep_of(subject, sleep) + patience;
-  std::vector<std::string> names;  // of those that went wrong
+  std::size_t wrong = 0;
   std::string first;
   std::string first_by_hand;
-  std::size_t silent = 0;  // in a row
+  std::vector<std::string> besides;  // each name once
+  std::size_t silent = 0;            // in a row
   const std::vector<Conversation> all = conversations(subject);
   for (const Conversation& conversation : all) {
     // Who dies of a conversation may still listen a moment later.
@@ -430,11 +420,12 @@ Judgement answers_whole(const Subject& subject) {
     by_hand = typed(conversation);
     const Answer answer = hold(server, client, conversation, limit);
     if (const std::string found = fault(conversation, answer); !found.empty()) {
-      if (names.empty()) {
+      if (wrong++ == 0) {
         first = found;
         first_by_hand = by_hand;
+      } else if (std::ranges::count(besides, conversation.name) == 0) {
+        besides.push_back(conversation.name);
       }
-      names.push_back(conversation.name);
     }
     silent = answer.end == Answer::End::timed_out && answer.bytes.empty() ? silent + 1 : 0;
     if (silent == enough_silence) {
@@ -444,10 +435,14 @@ Judgement answers_whole(const Subject& subject) {
     }
   }
   if (server.wait_for_exit(100ms)) return broken(ending(server) + ", after the last conversation");
-  if (names.empty())
+  if (wrong == 0)
     return kept(to_string(all.size()) + " conversations, each a whole answer or a quiet close");
   by_hand = first_by_hand;
-  return broken(went_wrong(names, first, all.size()));
+  std::string evidence =
+      n_of_m(wrong, all.size()) + " conversations went wrong; the first, " + first;
+  for (const std::string& name : besides)
+    evidence += (name == besides.front() ? "; besides: " : ", ") + name;
+  return broken(evidence);
 }
 
 // --- 2, 17
@@ -528,9 +523,8 @@ std::size_t threads_of(const Server& server) {
 
 Judgement bounded_threads(const Subject& subject) {
   by_hand =
-      "for i in $(seq 200); do curl -s localhost:7878/sleep & done; sleep 0.5; ps -eLo pgid= | "
-      "grep "
-      "-cw $(ps -o pgid= $PID)";
+      "for i in $(seq 200); do curl -s localhost:7878/sleep & done; sleep 0.5; "
+      "ps -eLo pgid= | grep -cw $(ps -o pgid= $PID)";
   const std::size_t crowd = std::max(about(std::size_t{200}), 2 * subject.workers);
   Server server(subject, {.sleep = about(10000ms)});
   const std::vector<Client> clients = connect_many(server, crowd, request("/sleep"));
@@ -549,9 +543,8 @@ Judgement bounded_threads(const Subject& subject) {
 Judgement keeps_its_workers(const Subject& subject) {
   by_hand =
       "(for i in $(seq 8); do curl -so /dev/null -w '%{http_code}\\n' -H 'Connection: close' "
-      "'localhost:7878/[1-375]' & done; wait) | sort | uniq -c; time (for i in $(seq {workers}); "
-      "do "
-      "curl -s localhost:7878/sleep & done; wait)";
+      "'localhost:7878/[1-375]' & done; wait) | sort | uniq -c; "
+      "time (for i in $(seq {workers}); do curl -s localhost:7878/sleep & done; wait)";
   const std::size_t storm = about(std::size_t{3000});
   constexpr std::size_t fewest = 100;
   const Run run{.sleep = 1s};
@@ -754,8 +747,8 @@ Judgement silent_clients(const Subject& subject) {
 
 Judgement gives_up(const Subject& subject) {
   by_hand =
-      "curl localhost:7878/sleep & sleep 0.5; kill -TERM $PID; wait  # started as: {server with "
-      "grace}";
+      "curl localhost:7878/sleep & sleep 0.5; kill -TERM $PID; wait"
+      "  # started as: {server with grace}";
   const auto grace = about(300ms);
   const auto sleep = about(10000ms);
   Server server(subject, {.grace = grace, .sleep = sleep});
@@ -878,8 +871,8 @@ Judgement stops_at_any_instant(const Subject& subject) {
 
 Judgement takes_a_few(const Subject& subject) {
   by_hand =
-      "for i in 1 2; do curl localhost:7878/sleep & done; sleep 0.5; curl localhost:7878/; wait  # "
-      "started as: {server with take}";
+      "for i in 1 2; do curl localhost:7878/sleep & done; sleep 0.5; curl localhost:7878/; wait"
+      "  # started as: {server with take}";
   if (!subject.knows("{take}")) return not_judged("its command has no {take}");
   const auto count = static_cast<std::size_t>(2 + below(3));
   const Run run{.take = static_cast<int>(count), .sleep = about(400ms)};
@@ -1052,9 +1045,8 @@ std::unique_ptr<Server> start_as_process_one(const Subject& subject, millisecond
 
 Judgement as_process_one(const Subject& subject) {
   by_hand =
-      "curl localhost:7878/sleep & sleep 0.5; kill -TERM $PID; wait  # started as: unshare -Ur "
-      "--pid "
-      "--fork {server}";
+      "curl localhost:7878/sleep & sleep 0.5; kill -TERM $PID; wait"
+      "  # started as: unshare -Ur --pid --fork {server}";
   const auto sleep = about(600ms);
   const std::unique_ptr<Server> server = start_as_process_one(subject, sleep);
   if (server == nullptr) return not_judged("no PID namespaces here");
@@ -1074,8 +1066,8 @@ Judgement as_process_one(const Subject& subject) {
 Judgement stops_under_load(const Subject& subject) {
   by_hand =
       "for i in $(seq 16); do (curl --fail-early -so /dev/null -H 'Connection: close' "
-      "'localhost:7878/[1-99999]'; echo $?) & done; sleep 1; kill -TERM $PID; wait  # a race: "
-      "several times";
+      "'localhost:7878/[1-99999]'; echo $?) & done; sleep 1; kill -TERM $PID; wait"
+      "  # a race: try it several times";
   constexpr int most = 60;
   constexpr int fewest = 5;
   std::mt19937 random(dice ? (*dice)() : 16);
