@@ -925,7 +925,8 @@ Judgement survives_resets(const Subject& subject, bool fin_first) {
   const milliseconds rounds =
       2 * sleep_of(subject, sleep) * static_cast<int>(subject.workers);  // one after the other
   const std::size_t answered = read_all(others, rounds + patience).answered;
-  const bool dead = !server.is_running();
+  // Whoever dies closes its sockets first, and has not ended yet.
+  const bool dead = server.wait_for_exit(answered == subject.workers ? 0ms : 1000ms).has_value();
   const std::string evidence = name + n_of_m(answered, subject.workers) + " others answered" +
                                (dead ? ", " + ending(server) : "");
   return answered == subject.workers && !dead ? kept(evidence) : broken(evidence);
