@@ -217,9 +217,13 @@ void Exchange::advance() {
     step_ = error == ECONNREFUSED ? Step::refused : Step::ended;
     answer_.end = Answer::End::reset;
   } else {
-    ::send(socket_.get(), request_.data(), request_.size(), MSG_NOSIGNAL);
+    send(request_);
     step_ = Step::reading;
   }
+}
+
+void Exchange::send(std::string_view bytes) {
+  ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
 void Exchange::abandon() {

@@ -107,12 +107,15 @@ class Exchange {
  public:
   enum class Step { connecting, reading, refused, ended };
 
+  // Sends `request` once it is connected; "": nothing.
   Exchange(std::uint16_t port, std::string request);
 
   // What to wait for; nothing once it is over.
   pollfd wanted() const;
   // Goes on as far as it can without waiting.
   void advance();
+  // Sends more. What does not fit is lost: for a few bytes only.
+  void send(std::string_view bytes);
   // Gives up, with a reset.
   void abandon();
 

@@ -190,11 +190,15 @@ std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
   return found;
 }
 
-bool is_listening(std::uint16_t port) {
-  return std::ranges::any_of(sockets_in(1U << listen_state), [&](const Row& row) {
-    return row.port == port && listener_of(row, 0).is_for_us;
-  });
+std::optional<AcceptQueue> accept_queue(std::uint16_t port) {
+  for (const Row& row : sockets_in(1U << listen_state)) {
+    if (row.port == port && listener_of(row, 0).is_for_us)
+      return AcceptQueue{row.unread, row.unsent};
+  }
+  return std::nullopt;
 }
+
+bool is_listening(std::uint16_t port) { return accept_queue(port).has_value(); }
 
 std::vector<Listener> listeners(pid_t pid) {
   std::map<std::string, int> sockets;  // the lowest descriptor of each
@@ -305,5 +309,18 @@ char process_state(pid_t pid) { return state_in(proc(pid)); }
 bool all_threads_sleep(pid_t pid) {
   bool all = true;
   each_entry(proc(pid) / "task", [&](const auto& task) { all = all && state_in(task) == 'S'; });
+  return all;
+}
+
+std::vector<Thread> threads(pid_t pid) {
+  std::vector<Thread> all;
+  each_entry(proc(pid) / "task", [&](const std::filesystem::path& task) {
+    Thread thread{std::stoi(task.filename()), read_file(task / "comm"), state_in(task)};
+    if (thread.name.ends_with('\n')) thread.name.pop_back();
+    const std::string call = read_file(task / "syscall");  // "running", or "230 0x0 0x0 ..."
+    std::from_chars(call.data(), call.data() + call.size(), thread.call);
+    if (thread.state != '?') all.push_back(std::move(thread));
+  });
+  std::ranges::sort(all, {}, &Thread::id);
   return all;
 }

@@ -21,6 +21,16 @@ struct Peer {
 // All established connections to port `port`, by the client's port.
 std::map<std::uint16_t, Peer> peers(std::uint16_t port);
 
+// Connections that the kernel has completed and nobody has accepted (listen(2)).
+struct AcceptQueue {
+  std::size_t length = 0;
+  std::size_t limit = 0;  // 0: not known
+  bool operator==(const AcceptQueue&) const = default;
+};
+
+// Of whoever listens there for us; nullopt: nobody does.
+std::optional<AcceptQueue> accept_queue(std::uint16_t port);
+
 // Does anybody listen there?
 bool is_listening(std::uint16_t port);
 
@@ -51,3 +61,13 @@ std::vector<int> descriptor_flags(pid_t pid);
 double processor_seconds(pid_t pid);  // of all threads together
 char process_state(pid_t pid);        // 'T': stopped
 bool all_threads_sleep(pid_t pid);
+
+struct Thread {
+  pid_t id = 0;
+  std::string name;  // up to 15 characters; the program's if it was given none
+  char state = '?';  // as for a process
+  long call = -1;    // the system call that it is in; -1: none, or we may not know
+};
+
+// All threads of process `pid`, the oldest first.
+std::vector<Thread> threads(pid_t pid);
