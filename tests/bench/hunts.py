@@ -33,7 +33,7 @@ from server import NotYet, Tree, require
 
 FILE = Path(__file__).resolve().parent / "hunts.json"
 DONE = SOURCE / "build/hunts.json"
-TARGETS = ["stage1", "stage2", "stage3", "stage4", "tests/promises", "tests/demo", "tests/doctests", "tests/explore"]
+TARGETS = ["stage1", "stage2", "stage3", "stage4", "tests/promises", "tests/lab", "tests/doctests", "tests/explore"]
 TARGETS += [f"tests/{module}.so" for module in ("pool_scenarios", "stage3_server", "stage4_server")]
 
 

@@ -7,9 +7,33 @@
 
 using namespace std::chrono_literals;
 
+// Attributes and plain shapes only: no style sheet, no <use>, no pattern, no stroke around letters.
+// Each of these is read by one program and not by the next.
+
 namespace {
 
 using std::to_string;
+
+constexpr int svg_width = 960;
+constexpr int svg_height = 540;  // 16:9, as a slide
+constexpr int left = 110;
+constexpr int right = 690;
+constexpr int top = 56;
+constexpr int bottom = 476;  // of the panels
+constexpr int smallest_row = 20;
+constexpr int largest_row = 26;
+
+struct Colours {
+  std::string_view paper, ink, pale, served, queued, kernel, good, bad, neutral;
+};
+
+constexpr Colours colours(Theme theme) {
+  if (theme == Theme::light)
+    return {"#ffffff", "#1a1a1a", "#767676", "#0072b2", "#9a6a00",
+            "#5a5a5a", "#00664b", "#b03a00", "#666666"};
+  return {"#111111", "#eeeeee", "#999999", "#56b4e9", "#e6b03a",
+          "#b8b8b8", "#2fc795", "#ff8c50", "#aaaaaa"};
+}
 
 std::string escaped(std::string_view text) {
   std::string result;
@@ -20,168 +44,188 @@ std::string escaped(std::string_view text) {
       result += "&lt;";
     else if (c == '>')
       result += "&gt;";
+    else if (c == '"')
+      result += "&quot;";
     else
       result += c;
   }
   return result;
 }
 
-std::string svg_begin(int width, int height, std::string_view title, std::string_view description) {
-  return "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + to_string(width) + ' ' +
-         to_string(height) +
-         "\" role=\"img\" aria-labelledby=\"title description\" "
-         "font-family=\"system-ui, sans-serif\" font-size=\"13\">\n<title id=\"title\">" +
-         escaped(title) + "</title>\n<desc id=\"description\">" + escaped(description) +
-         "</desc>\n";
-}
+class Svg {
+ public:
+  explicit Svg(Theme theme) : colours_(colours(theme)) {}
 
-std::string svg_paper() { return "<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n"; }
+  const Colours& colours_of() const { return colours_; }
+  const std::string& text() const { return text_; }
 
-std::string svg_text(int x, int y, std::string_view attributes, std::string_view text) {
-  return "<text x=\"" + to_string(x) + "\" y=\"" + to_string(y) + '"' + std::string(attributes) +
-         '>' + escaped(text) + "</text>\n";
-}
-
-constexpr int svg_width = 760;
-constexpr int left = 90;
-constexpr int right = 540;
-constexpr int row = 22;
-
-int x_of(Time at, Time span) { return left + static_cast<int>((right - left) * at / span); }
-
-std::string bar(int from, int to, int y, State state) {
-  constexpr std::array<std::string_view, 4> names{"connecting", "kernel", "queued", "served"};
-  return "<rect class=\"" + std::string(names.at(static_cast<std::size_t>(state))) + "\" x=\"" +
-         to_string(from) + "\" y=\"" + to_string(y - 7) + "\" width=\"" +
-         to_string(std::max(to - from, 1)) + "\" height=\"14\"/>\n";
-}
-
-std::string mark(int x, int y, Fate fate) {
-  constexpr std::array<std::string_view, 4> names{"answered", "lost", "refused", "left"};
-  return "<use href=\"#" + std::string(names.at(static_cast<std::size_t>(fate))) + "\" x=\"" +
-         to_string(x) + "\" y=\"" + to_string(y) + "\"/>\n";
-}
-
-Time last_seen(const Recording& recording, const ClientRecord& client) {
-  return client.end ? client.end->at : recording.now;
-}
-
-std::string svg_bars(const Recording& recording, const ClientRecord& client, int y) {
-  const Time all = span(recording);
-  std::string text;
-  for (auto it = client.changes.begin(); it != client.changes.end(); ++it) {
-    const bool last = std::next(it) == client.changes.end();
-    const Time to = last ? last_seen(recording, client) : std::next(it)->at;
-    if (to > it->at) text += bar(x_of(it->at, all), x_of(to, all), y, it->to);
+  void rect(int x, int y, int width, int height, std::string_view attributes) {
+    text_ += "<rect x=\"" + to_string(x) + "\" y=\"" + to_string(y) + "\" width=\"" +
+             to_string(width) + "\" height=\"" + to_string(height) + "\" " +
+             std::string(attributes) + "/>\n";
   }
-  return text;
-}
-
-std::string svg_words(const Recording& recording, const ClientRecord& client, int y) {
-  const int x = x_of(last_seen(recording, client), span(recording));
-  return svg_text(left - 10, y + 4, " text-anchor=\"end\"", client.name) +
-         (client.end ? mark(x, y, client.end->fate) : "") +
-         svg_text(x + 14, y + 4, "", outcome(recording, client));
-}
-
-std::string svg_axis(Time span, int y) {
-  std::string text = "<path class=\"axis\" d=\"M" + to_string(left) + ' ' + to_string(y) + 'H' +
-                     to_string(right) + "\"/>\n";
-  const Time step = span > 10s ? 5000ms : span > 4s ? 1000ms : 500ms;
-  for (Time at{0}; at <= span; at += step) {
-    text += svg_text(x_of(at, span), y + 16, " text-anchor=\"middle\" font-size=\"11\"",
-                     seconds(at) + " s");
+  void path(std::string_view d, std::string_view stroke, int width) {
+    text_ += "<path d=\"" + std::string(d) + "\" fill=\"none\" stroke=\"" + std::string(stroke) +
+             "\" stroke-width=\"" + to_string(width) + "\"/>\n";
   }
-  return text;
+  void words(int x, int y, std::string_view text, std::string_view anchor = "start", int size = 14,
+             bool bold = false) {
+    text_ += "<text x=\"" + to_string(x) + "\" y=\"" + to_string(y) + "\" font-size=\"" +
+             to_string(size) + "\" fill=\"" + std::string(colours_.ink) + "\" text-anchor=\"" +
+             std::string(anchor) + '"' + (bold ? " font-weight=\"bold\"" : "") + '>' +
+             escaped(text) + "</text>\n";
+  }
+
+  // A thick bar is served, a hollow one waits in the job queue, a thin line in the kernel's.
+  void bar(int from, int to, int y, State state) {
+    const int width = std::max(to - from, 1);
+    const std::string fill = "fill=\"" + std::string(colours_.served) + '"';
+    const std::string hollow =
+        "fill=\"none\" stroke=\"" + std::string(colours_.queued) + "\" stroke-width=\"2\"";
+    const std::string thin = "fill=\"" + std::string(colours_.kernel) + '"';
+    if (state == State::served) rect(from, y - 7, width, 14, fill);
+    if (state == State::accepted) rect(from, y - 4, width, 8, hollow);
+    if (state == State::in_kernel) rect(from, y - 1, width, 2, thin);
+  }
+
+  // A tick, a cross, a dash, two dashes and a stroke: each in its disc.
+  void mark(int x, int y, Fate fate) {
+    constexpr std::array<std::string_view, 5> signs{
+        "m-4 0l3 3l5 -6", "m-4 -2h8m-8 4h8", "m-3 -3l6 6m-6 0l6 -6", "m-4 0h8", "m-3 3l6 -6"};
+    const std::string_view colour = fate == Fate::answered ? colours_.good
+                                    : fate == Fate::lost   ? colours_.bad
+                                                           : colours_.neutral;
+    text_ += "<circle cx=\"" + to_string(x) + "\" cy=\"" + to_string(y) + "\" r=\"8\" fill=\"" +
+             std::string(colour) + "\"/>\n";
+    path("M" + to_string(x) + ' ' + to_string(y) +
+             std::string(signs.at(static_cast<std::size_t>(fate))),
+         colours_.paper, 2);
+  }
+
+ private:
+  Colours colours_;
+  std::string text_;
+};
+
+// From the time of a recording to a place in the picture.
+struct Scale {
+  Time first;
+  Time span;
+  int x(Time at) const { return left + static_cast<int>((right - left) * (at - first) / span); }
+};
+
+void draw_client(Svg& svg, const Scale& scale, const Recording& recording,
+                 const ServerRecord& server, std::size_t client, int y) {
+  svg.words(left - 10, y + 5, name(server, client), "end");
+  // A batch is drawn as its last one is: who waits longest.
+  const ClientRecord& record = server.clients.at(next_row(server, client) - 1);
+  const Time seen = record.end ? record.end->at : recording.now;
+  for (auto change = record.changes.begin(); change != record.changes.end(); ++change) {
+    const bool last = std::next(change) == record.changes.end();
+    const Time to = last ? seen : std::next(change)->at;
+    if (to > change->at) svg.bar(scale.x(change->at), scale.x(to), y, change->to);
+  }
+  if (record.end) svg.mark(scale.x(seen), y, record.end->fate);
+  svg.words(right + 24, y + 5, outcome(recording, server, client, recording.now));
 }
 
-// The moment it is all about, through all panels.
-std::string svg_event(const Recording& recording, int bottom) {
-  if (!recording.happened) return "";
-  const int x = x_of(*recording.happened, span(recording));
-  return "<path class=\"event\" d=\"M" + to_string(x) + " 24V" + to_string(bottom) + "\"/>\n" +
-         svg_text(x, 18, " text-anchor=\"middle\" font-weight=\"700\"",
-                  what_happened(recording.scene));
+void draw_axis(Svg& svg, const Scale& scale) {
+  svg.path("M" + to_string(left) + ' ' + to_string(bottom) + "H" + to_string(right),
+           svg.colours_of().pale, 1);
+  Time step = 500ms;
+  while (scale.span / step > 8) step *= 2;
+  for (Time at{0}; at <= scale.span; at += step)
+    svg.words(scale.x(scale.first + at), bottom + 18, seconds(at) + " s", "middle", 12);
 }
 
-std::string svg_legend(const Scene& scene, int y) {
-  std::string text;
+// The names of the signals, over all panels.
+void draw_marks(Svg& svg, const Scale& scale, const Recording& recording) {
+  int used = 0;
+  for (const Mark& mark : recording.marks) {
+    const int x = scale.x(mark.at);
+    const int wide = 10 * static_cast<int>(mark.name.size());
+    if (x - wide / 2 < used) continue;  // its line is there, for another name there is no room
+    svg.words(x, top - 8, mark.name, "middle", 14, true);
+    used = x + wide / 2 + 4;
+  }
+}
+
+void draw_panel(Svg& svg, const Scale& scale, const Recording& recording,
+                const ServerRecord& server, int from, int height) {
+  for (const Mark& mark : recording.marks) {
+    const std::string place = to_string(scale.x(mark.at)) + ' ' + to_string(from + 22);
+    svg.path("M" + place + "V" + to_string(from + height - 4), svg.colours_of().ink, 2);
+  }
+  svg.words(12, from + 14, server.name + ": " + summary(server, recording.now), "start", 14, true);
+  int rows = 0;
+  for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) ++rows;
+  const int room = height - 36;
+  const int row = std::clamp(room / std::max(rows, 1), smallest_row, largest_row);
+  int y = from + 12;
+  for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) {
+    y += row;
+    if (y > from + height - 20) {
+      svg.words(left, y + 5, "and " + to_string(server.clients.size() - i) + " more");
+      break;
+    }
+    draw_client(svg, scale, recording, server, i, y);
+  }
+}
+
+void draw_legend(Svg& svg, const Recording& recording) {
   int x = left;
-  const auto add = [&](const std::string& sign, std::string_view meaning) {
-    text += sign + svg_text(x + 26, y + 4, "", meaning);
-    x += 40 + 8 * static_cast<int>(meaning.size());
+  const int y = svg_height - 20;
+  const auto add = [&](std::string_view meaning) {
+    svg.words(x + 30, y + 5, meaning);
+    x += 48 + 8 * static_cast<int>(meaning.size());
   };
-  for (const State state : {State::served, State::accepted, State::in_kernel})
-    add(bar(x, x + 20, y, state), meaning(state));
-  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused})
-    add(mark(x + 12, y, fate), meaning(fate));
-  if (scene.plot == Plot::rude_client) add(mark(x + 12, y, Fate::left), meaning(Fate::left));
-  return text;
+  for (const State state : {State::served, State::accepted, State::in_kernel}) {
+    svg.bar(x, x + 24, y, state);
+    add(meaning(state));
+  }
+  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused, Fate::told, Fate::left}) {
+    if (!has_end(recording, fate)) continue;
+    svg.mark(x + 14, y, fate);
+    add(meaning(fate));
+  }
 }
 
 // For who hears the figure instead of seeing it.
 std::string description(const Recording& recording) {
   std::string text;
   for (const ServerRecord& server : recording.servers) {
-    text += server.name + ": " + summary(server) + '.';
-    for (const ClientRecord& client : server.clients)
-      text += ' ' + client.name + ": " + outcome(recording, client) + '.';
+    text += server.name + ": " + summary(server, recording.now) + '.';
+    for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i))
+      text += ' ' + name(server, i) + ": " + outcome(recording, server, i, recording.now) + '.';
     text += '\n';
   }
   return text;
 }
 
-constexpr std::string_view svg_style = R"(<style>
-text { fill: #222; stroke: #fff; stroke-width: 3; paint-order: stroke }
-.paper { fill: #fff }
-.axis { stroke: #888 }
-.event { stroke: #222; stroke-width: 2 }
-.connecting { fill: none }
-.served { fill: #56b4e9; stroke: #0072b2 }
-.queued { fill: none; stroke: #777; stroke-dasharray: 4 3 }
-.kernel { fill: none; stroke: #777; stroke-dasharray: 1 3 }
-.mark { fill: none; stroke: #fff; stroke-width: 2 }
-.good { fill: #007a5a }
-.bad { fill: #c04a00 }
-.neutral { fill: #666 }
-@media (prefers-color-scheme: dark) {
-text { fill: #eee; stroke: #111 }
-.paper { fill: #111 }
-.event { stroke: #eee }
-}
-</style>
-<defs>
-<g id="answered"><circle class="good" r="8"/><path class="mark" d="M-4 0L-1 3L4 -3"/></g>
-<g id="lost"><circle class="bad" r="8"/><path class="mark" d="M-3 -3L3 3M-3 3L3 -3"/></g>
-<g id="refused"><circle class="neutral" r="8"/><path class="mark" d="M-4 0H4"/></g>
-<g id="left"><circle class="neutral" r="8"/><path class="mark" d="M-3 3L3 -3"/></g>
-</defs>
-)";
-
 }  // namespace
 
-std::string draw_svg(const Recording& recording) {
-  const Scene& scene = recording.scene;
-  const Time all = span(recording);
-  std::string bars;
-  std::string words;
-  int y = 34;
+std::string draw_svg(const Recording& recording, Theme theme) {
+  Svg svg(theme);
+  const std::string title =
+      recording.title.empty() ? "What was played in the lab" : heading(recording);
+  const Scale scale{begin(recording), std::max(end(recording) - begin(recording), Time(1))};
+  svg.rect(0, 0, svg_width, svg_height, "fill=\"" + std::string(svg.colours_of().paper) + '"');
+  svg.words(12, 26, title, "start", 18, true);
+  draw_marks(svg, scale, recording);
+  const int servers = static_cast<int>(std::max<std::size_t>(recording.servers.size(), 1));
+  const int height = (bottom - top) / servers;
+  int begins = top;
   for (const ServerRecord& server : recording.servers) {
-    y += 12;
-    words += svg_text(12, y, " font-weight=\"700\"", server.name + ": " + summary(server));
-    for (const ClientRecord& client : server.clients) {
-      y += row;
-      bars += svg_bars(recording, client, y);
-      words += svg_words(recording, client, y);
-    }
-    for (const auto& [stream, text] : output(scene, server)) {
-      y += row;
-      words += svg_text(left - 10, y + 4, " text-anchor=\"end\"", stream) +
-               svg_text(left, y + 4, "", text);
-    }
-    y += 26;
+    draw_panel(svg, scale, recording, server, begins, height);
+    begins += height;
   }
-  return svg_begin(svg_width, y + 46, title(scene), description(recording)) +
-         std::string(svg_style) + svg_paper() + bars + svg_event(recording, y - 10) + words +
-         svg_axis(all, y - 10) + svg_legend(scene, y + 28) + "</svg>\n";
+  draw_axis(svg, scale);
+  draw_legend(svg, recording);
+  return "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" + to_string(svg_width) +
+         "\" height=\"" + to_string(svg_height) + "\" viewBox=\"0 0 " + to_string(svg_width) + ' ' +
+         to_string(svg_height) +
+         "\" role=\"img\" aria-labelledby=\"title description\" "
+         "font-family=\"sans-serif\">\n<title id=\"title\">" +
+         escaped(title) + "</title>\n<desc id=\"description\">" + escaped(description(recording)) +
+         "</desc>\n" + svg.text() + "</svg>\n";
 }

@@ -1,47 +1,11 @@
 #include "picture.hpp"
 
 #include <algorithm>
-#include <string_view>
-#include <vector>
+#include <array>
 
 using namespace std::chrono_literals;
 
 namespace {
-
-struct Symbol {
-  char symbol;
-  std::string_view colour;  // of the terminal: SGR parameters (ECMA-48 §8.3.117)
-};
-
-constexpr Symbol symbol(State state) {
-  switch (state) {
-    case State::connecting:
-      return {' ', ""};
-    case State::in_kernel:
-      return {':', "90"};
-    case State::accepted:
-      return {'.', "90"};
-    case State::served:
-      break;
-  }
-  return {'=', "36"};
-}
-
-constexpr Symbol symbol(Fate fate) {
-  switch (fate) {
-    case Fate::answered:
-      return {'#', "32"};
-    case Fate::lost:
-      return {'x', "31"};
-    case Fate::refused:
-      return {'!', "33"};
-    case Fate::left:
-      break;
-  }
-  return {'R', "35"};
-}
-
-constexpr Symbol nothing = symbol(State::connecting);
 
 // The pieces in as few lines as they fit into.
 std::string flow(const std::vector<std::string>& pieces, std::size_t width) {
@@ -56,94 +20,113 @@ std::string flow(const std::vector<std::string>& pieces, std::size_t width) {
   return text + '\n';
 }
 
-std::string legend(const Scene& scene, std::size_t width) {
+std::string legend(const Recording& recording, std::size_t width) {
   std::vector<std::string> pieces;
   const auto add = [&](auto what) {
     pieces.push_back(std::string{symbol(what).symbol, ' '}.append(meaning(what)));
   };
   for (const State state : {State::served, State::accepted, State::in_kernel}) add(state);
   for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused}) add(fate);
-  if (scene.plot == Plot::rude_client) add(Fate::left);
+  for (const Fate fate : {Fate::told, Fate::left}) {
+    if (has_end(recording, fate)) add(fate);
+  }
   return flow(pieces, width);
 }
 
-constexpr std::size_t name_width = 11;
 constexpr std::size_t outcome_width = 26;
+
+// Of the column of names.
+std::size_t name_width(const Recording& recording) {
+  std::size_t width = 11;
+  for (const ServerRecord& server : recording.servers) {
+    for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i))
+      width = std::max(width, name(server, i).size() + 2);
+  }
+  return width;
+}
 
 // A cell is the smallest of these with which the whole fits into a line.
 Time cell_length(Time span, std::size_t width) {
-  const auto room = static_cast<int>(width - name_width - outcome_width - 2);
-  Time length = 50ms;
-  for (const Time next : {100ms, 200ms, 500ms, 1000ms, 2000ms, 5000ms, 10000ms, 60000ms}) {
+  const auto room = static_cast<int>(width - outcome_width - 2);
+  Time length = 100ms;
+  for (const Time next : {200ms, 500ms, 1000ms, 2000ms, 5000ms, 10000ms, 60000ms, 600000ms}) {
     if (span / length < room) break;
     length = next;
   }
   return length;
 }
 
-// What one cell shows: an end, if there is one in it, or how things stood in its middle.
-Symbol cell(const Recording& recording, const ClientRecord& client, Time start, Time length) {
-  if (client.end && client.end->at >= start && client.end->at < start + length)
-    return symbol(client.end->fate);
-  const Time middle = start + length / 2;
-  const std::optional<State> state = client.state(middle);
-  return state && middle <= recording.now ? symbol(*state) : nothing;
-}
-
-std::string timeline(const Recording& recording, const ClientRecord& client, Time length,
-                     bool colour) {
-  std::string text;
-  std::string_view current;
-  for (Time start{0}; start <= span(recording); start += length) {
-    const Symbol what = cell(recording, client, start, length);
-    if (colour && what.colour != current) {
-      text.append("\033[").append(what.colour).append("m");
-      current = what.colour;
-    }
-    text += what.symbol;
+Line timeline(const Recording& recording, const ServerRecord& server, std::size_t client,
+              Time length) {
+  Line line;
+  for (Time start = begin(recording); start <= end(recording); start += length) {
+    // How things stood in its middle; an end anywhere in it.
+    Cell what = cell(server, client, start + length - 1ms, length);
+    what.state = cell(server, client, start + length / 2, length).state;
+    const bool is_seen = what.fate || start + length / 2 <= recording.now;
+    const Symbol sign = is_seen ? symbol(what) : Symbol{' ', Ink::plain};
+    line.add({&sign.symbol, 1}, sign.ink);
   }
-  return current.empty() ? text : text + "\033[m";
+  return line;
 }
 
-std::string padded(std::string text, std::size_t width) {
-  text.resize(std::max(text.size() + 1, width), ' ');
-  return text;
-}
-
-// Nothing behind the last word of a line.
-std::string trimmed(std::string line) {
-  line.erase(line.find_last_not_of(' ') + 1);
-  return line + '\n';
+// The signals, and the end of the server, each above its moment.
+Line marks(const Recording& recording, const ServerRecord& server, Time length) {
+  std::vector<Mark> all = recording.marks;
+  if (server.ending) all.push_back({server.ending->at, "end"});
+  Line line;
+  for (const Mark& mark : all) {
+    const auto at = static_cast<std::size_t>((mark.at - begin(recording)) / length);
+    const std::size_t next = line.width() == 0 ? 0 : line.width() + 1;
+    line.put(std::max(name_width(recording) + at, next), mark.name);
+  }
+  return line;
 }
 
 std::string panel(const Recording& recording, const ServerRecord& server, Time length,
                   std::size_t width, bool colour) {
-  const std::string rest = ": " + summary(server) + ' ';
-  std::string head = server.name.substr(0, width - rest.size()) + rest;
-  head.resize(width, '-');
-  std::string marker;
-  if (recording.happened) {
-    marker.assign(name_width + static_cast<std::size_t>(*recording.happened / length), ' ');
-    marker += what_happened(recording.scene);
+  const std::string rest = ": " + summary(server, recording.now) + ' ';
+  const auto print = [&](Line line) { return line.text(colour) + '\n'; };
+  std::string text = print(Line(server.name.substr(0, width - rest.size()) + rest).fit(width, '-'));
+  text += print(marks(recording, server, length).fit(width));
+  for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) {
+    Line line = Line(' ' + name(server, i)).pad_to(name_width(recording));
+    line.add(timeline(recording, server, i, length));
+    text += print(line.add("  " + outcome(recording, server, i, recording.now)).fit(width));
   }
-  std::string text = head + '\n' + marker + '\n';
-  for (const ClientRecord& client : server.clients) {
-    text +=
-        trimmed(padded(' ' + client.name, name_width) +
-                timeline(recording, client, length, colour) + "  " + outcome(recording, client));
-  }
-  for (const auto& [stream, words] : output(recording.scene, server))
-    text += trimmed((padded(' ' + stream, name_width) + words).substr(0, width));
+  for (const auto& [stream, words] : last_words(recording, server))
+    text += print(Line(' ' + stream).pad_to(name_width(recording)).add(words).fit(width));
   return server.why.empty() ? text : text + server.why.substr(1) + '\n';
 }
 
 }  // namespace
 
+Symbol symbol(State state) {
+  constexpr std::array<Symbol, 4> symbols{
+      {{' ', Ink::plain}, {':', Ink::dim}, {'.', Ink::dim}, {'=', Ink::cyan}}};
+  return symbols.at(static_cast<std::size_t>(state));
+}
+
+Symbol symbol(Fate fate) {
+  constexpr std::array<Symbol, 5> symbols{{{'#', Ink::green},
+                                           {'-', Ink::yellow},
+                                           {'x', Ink::red},
+                                           {'!', Ink::yellow},
+                                           {'R', Ink::magenta}}};
+  return symbols.at(static_cast<std::size_t>(fate));
+}
+
+Symbol symbol(const Cell& cell) {
+  if (cell.fate) return symbol(*cell.fate);
+  return symbol(cell.state.value_or(State::connecting));
+}
+
 std::string draw_text(const Recording& recording, std::size_t width, bool colour) {
   width -= 1;  // a terminal does odd things after a character in its last column
-  const Time length = cell_length(span(recording), width);
-  std::string text = title(recording.scene) + "; 1 cell = " + seconds(length) + " s\n" +
-                     legend(recording.scene, width);
+  const Time length = cell_length(end(recording) - begin(recording), width - name_width(recording));
+  const std::string title = heading(recording);
+  std::string text = (title.empty() ? "" : title + "; ") + "1 cell = " + seconds(length) + " s\n" +
+                     legend(recording, width);
   for (const ServerRecord& server : recording.servers)
     text += panel(recording, server, length, width, colour);
   return text;

@@ -1,7 +1,9 @@
 #include "recording.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <iterator>
 #include <span>
 
 namespace {
@@ -19,26 +21,25 @@ std::string cut_off(const Answer& answer, State last) {
   return last == State::accepted ? "reset: accepted, not read" : "reset: no answer came";
 }
 
-std::string count(std::size_t number, std::string_view what) {
-  return std::to_string(number) + ' ' + std::string(what) + (number == 1 ? "" : "s");
+// Those that began with it, or it alone.
+std::span<const ClientRecord> batch(const ServerRecord& server, std::size_t client) {
+  const std::size_t size = std::max<std::size_t>(server.clients.at(client).batch, 1);
+  return std::span(server.clients).subspan(client, size);
 }
 
-// As much of it as fits, without what a terminal, or XML, would take for something else.
-std::string last_line(std::string text) {
-  text.erase(text.find_last_not_of(" \n") + 1);
-  text.erase(0, text.rfind('\n') + 1);
-  text.erase(0, text.find_first_not_of(' '));
-  std::ranges::replace_if(text, [](unsigned char c) { return c < ' ' || c > '~'; }, '?');
-  return text.substr(0, 90);
+std::string batch_outcome(std::span<const ClientRecord> clients, Time at) {
+  std::string text;
+  for (const Fate fate : {Fate::answered, Fate::told, Fate::lost, Fate::refused, Fate::left}) {
+    const auto count = std::ranges::count_if(clients, [&](const ClientRecord& client) {
+      return client.end && client.end->at <= at && client.end->fate == fate;
+    });
+    if (count > 0)
+      text += (text.empty() ? "" : ", ") + std::to_string(count) + ' ' + std::string(meaning(fate));
+  }
+  return text;
 }
 
 }  // namespace
-
-Time Scene::length() const {
-  const auto rounds = static_cast<int>((clients + workers - 1) / workers);
-  const Time start = plot == Plot::rude_client ? sleep / 2 : Time(0);
-  return std::max(start + rounds * sleep, at);
-}
 
 std::optional<State> ClientRecord::state(Time at) const {
   if (end && at > end->at) return std::nullopt;  // a Ctrl-C can end it within the millisecond
@@ -47,45 +48,41 @@ std::optional<State> ClientRecord::state(Time at) const {
   return std::prev(next)->to;
 }
 
-std::string summary(const ServerRecord& server) {
-  std::size_t asked = 0;
-  std::size_t answered = 0;
-  // All but the late one: what becomes of that is another question.
-  for (const ClientRecord& client : std::span(server.clients).first(server.clients.size() - 1)) {
-    const std::optional<Fate> fate = client.end ? std::optional(client.end->fate) : std::nullopt;
-    asked += !client.changes.empty() && fate != Fate::left ? 1 : 0;
-    answered += fate == Fate::answered ? 1 : 0;
-  }
-  return (server.ending ? server.ending->exit.text() : "running") + ", answered " +
-         n_of_m(answered, asked);
+const Snapshot* ServerRecord::look(Time at) const {
+  const auto next = std::ranges::upper_bound(snapshots, at, {}, &std::pair<Time, Snapshot>::first);
+  return next == snapshots.begin() ? nullptr : &std::prev(next)->second;
+}
+
+std::optional<Time> Recording::stop() const {
+  const auto found = std::ranges::find_if(marks, &Mark::is_stop);
+  return found == marks.end() ? std::nullopt : std::optional(found->at);
 }
 
 std::string_view meaning(State state) {
-  switch (state) {
-    case State::connecting:
-      return "connecting";
-    case State::in_kernel:
-      return "kernel's queue";
-    case State::accepted:
-      return "queued";
-    case State::served:
-      break;
-  }
-  return "served";
+  constexpr std::array<std::string_view, 4> names{"connecting", "accept queue", "job queue",
+                                                  "served"};
+  return names.at(static_cast<std::size_t>(state));
 }
 
 std::string_view meaning(Fate fate) {
-  switch (fate) {
-    case Fate::answered:
-      return "200 OK";
-    case Fate::lost:
-      return "lost";
-    case Fate::refused:
-      return "refused";
-    case Fate::left:
-      break;
-  }
-  return "reset";
+  constexpr std::array<std::string_view, 5> names{"200 OK", "dismissed", "lost", "refused",
+                                                  "reset"};
+  return names.at(static_cast<std::size_t>(fate));
+}
+
+std::string_view meaning(Kind kind) {
+  constexpr std::array<std::string_view, 5> names{"get", "slow", "silent", "trickle", "rude"};
+  return names.at(static_cast<std::size_t>(kind));
+}
+
+std::string name(const ServerRecord& server, std::size_t client) {
+  const ClientRecord& record = server.clients.at(client);
+  const std::string last = record.batch > 1 ? '-' + std::to_string(client + record.batch) : "";
+  return std::to_string(client + 1) + last + ' ' + std::string(meaning(record.kind));
+}
+
+std::size_t next_row(const ServerRecord& server, std::size_t client) {
+  return client + std::max<std::size_t>(server.clients.at(client).batch, 1);
 }
 
 std::string seconds(Time time) {
@@ -97,55 +94,103 @@ std::string seconds(Time time) {
   return text;
 }
 
-std::string title(const Scene& scene) {
-  return (scene.plot == Plot::ctrl_c ? "Ctrl-C" : "A reset") + std::string(" with ") +
-         count(scene.clients, "client") + " on /sleep, " + count(scene.workers, "worker");
+std::string heading(const Recording& recording) {
+  const std::string count = std::to_string(recording.workers);
+  const bool pool = std::ranges::any_of(recording.servers, &ServerRecord::has_pool);
+  if (recording.title.empty() || !pool) return recording.title;
+  return recording.title + ", " + count + (recording.workers == 1 ? " worker" : " workers");
 }
 
-std::string_view what_happened(const Scene& scene) {
-  return scene.plot == Plot::ctrl_c ? "^C" : "RST";
+Time begin(const Recording& recording) {
+  Time first = recording.now;
+  for (const ServerRecord& server : recording.servers) {
+    if (!server.clients.empty() && !server.clients.front().changes.empty())
+      first = std::min(first, server.clients.front().changes.front().at);
+  }
+  return recording.marks.empty() ? first : std::min(first, recording.marks.front().at);
 }
 
-Time span(const Recording& recording) {
-  Time last = recording.scene.length();
+Time end(const Recording& recording) {
+  Time last = begin(recording);
   for (const ServerRecord& server : recording.servers) {
     for (const ClientRecord& client : server.clients)
-      last = std::max(last, client.end ? client.end->at : Time(0));
-    last = std::max(last, server.ending ? server.ending->at : Time(0));
+      last = std::max(last, client.end ? client.end->at : recording.now);
+    last = std::max(last, server.ending ? server.ending->at : last);
   }
-  return std::max(last, recording.now);
+  return recording.marks.empty() ? last : std::max(last, recording.marks.back().at);
 }
 
-std::string outcome(const Recording& recording, const ClientRecord& client) {
-  if (!client.end) return recording.over ? "still waiting" : "";
-  const auto then = recording.happened ? client.state(*recording.happened) : std::nullopt;
-  if (client.end->fate != Fate::answered || recording.scene.plot != Plot::ctrl_c || !then)
-    return client.end->text;
-  switch (*then) {
-    case State::connecting:
-      break;
-    case State::in_kernel:
-      return client.end->text + " (in kernel at ^C)";
-    case State::accepted:
-      return client.end->text + " (queued at ^C)";
-    case State::served:
-      break;
-  }
-  return client.end->text;
+std::string outcome(const Recording& recording, const ServerRecord& server, std::size_t client,
+                    Time at) {
+  const ClientRecord& record = server.clients.at(client);
+  if (record.batch > 1) return batch_outcome(batch(server, client), at);
+  if (!record.end || record.end->at > at)
+    return recording.over && at >= recording.now ? "still waiting" : "";
+  const std::optional<Time> stop = recording.stop();
+  const auto then = stop ? record.state(*stop) : std::nullopt;
+  const bool was_queued = then == State::in_kernel || then == State::accepted;
+  if (record.end->fate != Fate::answered || !was_queued) return record.end->text;
+  return record.end->text + (then == State::in_kernel ? " (in kernel at " : " (queued at ") +
+         std::ranges::find_if(recording.marks, &Mark::is_stop)->name + ')';
 }
 
-std::vector<std::pair<std::string, std::string>> output(const Scene& scene,
-                                                        const ServerRecord& server) {
+Cell cell(const ServerRecord& server, std::size_t client, Time at, Time length) {
+  std::array<int, 4> states{};
+  std::array<int, 5> fates{};
+  for (const ClientRecord& one : batch(server, client)) {
+    if (const auto state = one.state(at)) ++states.at(static_cast<std::size_t>(*state));
+    if (one.end && one.end->at <= at && one.end->at > at - length)
+      ++fates.at(static_cast<std::size_t>(one.end->fate));
+  }
+  Cell result;
+  if (const auto most = std::ranges::max_element(fates); *most > 0)
+    result.fate = static_cast<Fate>(most - fates.begin());
+  if (const auto most = std::ranges::max_element(states); *most > 0)
+    result.state = static_cast<State>(most - states.begin());
+  return result;
+}
+
+bool has_end(const Recording& recording, Fate fate) {
+  return std::ranges::any_of(recording.servers, [&](const ServerRecord& server) {
+    return std::ranges::any_of(server.clients, [&](const ClientRecord& client) {
+      return client.end && client.end->fate == fate;
+    });
+  });
+}
+
+std::string summary(const ServerRecord& server, Time at) {
+  std::size_t asked = 0;
+  std::size_t answered = 0;
+  for (const ClientRecord& client : server.clients) {
+    const std::optional<Fate> fate =
+        client.end && client.end->at <= at ? std::optional(client.end->fate) : std::nullopt;
+    const bool asks = client.kind != Kind::silent && fate != Fate::refused && fate != Fate::left;
+    asked += asks && !client.changes.empty() && client.changes.front().at <= at ? 1 : 0;
+    answered += fate == Fate::answered ? 1 : 0;
+  }
+  const bool ended = server.ending && server.ending->at <= at;
+  return (ended ? server.ending->exit.text() : "running") + ", answered " + n_of_m(answered, asked);
+}
+
+std::vector<std::pair<std::string, std::string>> last_words(const Recording& recording,
+                                                            const ServerRecord& server) {
   std::vector<std::pair<std::string, std::string>> words;
-  if (server.disconnected > 0) {
-    words.emplace_back("stdout",
-                       n_of_m(server.disconnected, scene.workers) + " workers disconnected");
+  std::size_t disconnected = 0;
+  std::string last;
+  for (const Said& said : server.said) {
+    disconnected += said.line.ends_with(" disconnected; shutting down.") ? 1 : 0;
+    if (said.on_stderr) last = said.line;
   }
-  if (!server.said.empty()) words.emplace_back("stderr", last_line(server.said));
+  if (disconnected > 0)
+    words.emplace_back("stdout", n_of_m(disconnected, recording.workers) + " workers disconnected");
+  last.erase(0, last.find_first_not_of(' '));
+  if (!last.empty()) words.emplace_back("stderr", last.substr(0, 90));
   return words;
 }
 
-End make_end(Time at, const Answer& answer, State last) {
+End make_end(Time at, const Answer& answer, Kind kind, State last) {
   if (answer.is_ok()) return {at, Fate::answered, "200 OK"};
+  if (answer.is_whole()) return {at, Fate::told, std::to_string(answer.status())};
+  if (kind == Kind::silent && answer.is_quiet_close()) return {at, Fate::told, "closed"};
   return {at, Fate::lost, cut_off(answer, last)};
 }

@@ -31,7 +31,7 @@ class Known:
 
 WORDS = "eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
 BUILT_IN = {"all", "benchmark", "clean", "install", "test"}  # targets of every Meson project
-PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "demo", "promises", "measure", "explore"]
+PROGRAMS = ["stage1", "stage2", "stage3", "stage4", "lab", "promises", "measure", "explore"]
 BENCH = ["tests/bench/exercises.py", "tests/bench/hunts.py"]
 SCRIPTS = [*BENCH, "tests/notes/check.py", "tests/notes/mutants.py", "tests/measure/last_packet.py"]
 
@@ -49,6 +49,7 @@ def known(root: Path, build: Path) -> Known:
     files = {str(path.relative_to(root)) for path in tree(root)}
     options = {program: options_of(binaries[program]) for program in PROGRAMS}
     options |= {script.rpartition("/")[2]: options_of(sys.executable, str(root / script)) for script in SCRIPTS}
+    options["demo"] = options["lab"]
     answers = "".join(patch.read_text() for patch in (root / "notes/answers").glob("*.patch"))
     options["the answers"] = set(re.findall(r'^\+.*Flag{"(--[a-z][a-z-]*)"', answers, re.MULTILINE))
     return Known(
@@ -57,7 +58,7 @@ def known(root: Path, build: Path) -> Known:
         {target["name"] for target in targets} | BUILT_IN,
         {test["name"] for test in tests},
         {suite.split(":")[-1] for test in tests for suite in test["suite"]},
-        {str(Path(binary).relative_to(build)) for binary in binaries.values()} | {"tests/why"},
+        {str(Path(binary).relative_to(build)) for binary in binaries.values()} | {"tests/demo", "tests/why"},
         options,
         "\n".join((root / file).read_text() for file in sorted(files) if file.endswith((".cpp", ".hpp"))),
         {name for document in read_all(root, "notes") for name, _, _, _ in document.exercises()},

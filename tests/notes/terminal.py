@@ -69,9 +69,9 @@ class Terminal:
         if piece not in ("\n", PROMPT):
             self._text += piece
             return
-        if up := re.search(r"\x1b\[(\d+)A", self._text):  # a picture that is drawn again
-            del self.new[-int(up[1]) :]
-        plain = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", self._text)
+        # What was on the other screen is gone when the program leaves it.
+        text = re.sub(r"\x1b\[\?1049h.*\x1b\[\?1049l", "", self._text)
+        plain = re.sub(r"\x1b\[[\d;]*[A-Za-z]", "", text)
         line = plain.rstrip("\r").rpartition("\r")[2]  # what a progress bar leaves
         if piece == "\n" or line:
             self.new.append(line)
