@@ -13,6 +13,7 @@
 #include <sstream>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <linux/inet_diag.h>
@@ -161,10 +162,10 @@ void each_entry(const std::filesystem::path& folder, Visit visit) {
 }
 
 // proc(5), /proc/PID/status
-int status_number(pid_t pid, std::string_view field) {
+long status_number(pid_t pid, std::string_view field) {
   const std::string status = read_file(proc(pid) / "status");
   const std::size_t at = status.find('\n' + std::string(field));
-  return at == std::string::npos ? 0 : std::atoi(status.c_str() + at + 1 + field.size());
+  return at == std::string::npos ? 0 : std::atol(status.c_str() + at + 1 + field.size());
 }
 
 // proc(5), /proc/PID/stat
@@ -191,11 +192,14 @@ std::map<std::uint16_t, Peer> peers(std::uint16_t port) {
 }
 
 std::optional<AcceptQueue> accept_queue(std::uint16_t port) {
+  std::optional<AcceptQueue> all;
   for (const Row& row : sockets_in(1U << listen_state)) {
-    if (row.port == port && listener_of(row, 0).is_for_us)
-      return AcceptQueue{row.unread, row.unsent};
+    if (row.port != port || !listener_of(row, 0).is_for_us) continue;
+    if (!all) all.emplace();
+    all->length += row.unread;
+    all->limit += row.unsent;
   }
-  return std::nullopt;
+  return all;
 }
 
 bool is_listening(std::uint16_t port) { return accept_queue(port).has_value(); }
@@ -265,13 +269,17 @@ std::string process_name(pid_t pid) {
   return std::to_string(pid) + " (" + name + ')';
 }
 
-int thread_count(pid_t pid) { return status_number(pid, "Threads:"); }
+int thread_count(pid_t pid) { return static_cast<int>(status_number(pid, "Threads:")); }
 
 std::size_t memory_size(pid_t pid) {
   return static_cast<std::size_t>(status_number(pid, "VmSize:")) * 1024;
 }
 
-int peak_memory(pid_t pid) { return status_number(pid, "VmHWM:"); }
+std::size_t resident_size(pid_t pid) {
+  return static_cast<std::size_t>(status_number(pid, "VmRSS:")) * 1024;
+}
+
+int peak_memory(pid_t pid) { return static_cast<int>(status_number(pid, "VmHWM:")); }
 
 int descriptor_count(pid_t pid) {
   int count = 0;
@@ -321,6 +329,8 @@ std::vector<Thread> threads(pid_t pid) {
     std::from_chars(call.data(), call.data() + call.size(), thread.call);
     if (thread.state != '?') all.push_back(std::move(thread));
   });
-  std::ranges::sort(all, {}, &Thread::id);
+  // Ids begin again at 1 some day, so the lowest one need not be the oldest.
+  std::ranges::sort(all, {},
+                    [&](const Thread& thread) { return std::pair(thread.id != pid, thread.id); });
   return all;
 }

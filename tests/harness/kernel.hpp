@@ -28,7 +28,7 @@ struct AcceptQueue {
   bool operator==(const AcceptQueue&) const = default;
 };
 
-// Of whoever listens there for us; nullopt: nobody does.
+// Of whoever listens there for us, all sockets together; nullopt: nobody does.
 std::optional<AcceptQueue> accept_queue(std::uint16_t port);
 
 // Does anybody listen there?
@@ -52,10 +52,11 @@ std::vector<pid_t> family(pid_t pid);
 // "1234 (python3)"
 std::string process_name(pid_t pid);
 
-int thread_count(pid_t pid);         // 0 if it is gone
-std::size_t memory_size(pid_t pid);  // of its address space, in bytes; 0 if it is gone
-int peak_memory(pid_t pid);          // in KiB, of what was ever resident at once; 0 if it is gone
-int descriptor_count(pid_t pid);     // 0 if it is gone
+int thread_count(pid_t pid);           // 0 if it is gone
+std::size_t memory_size(pid_t pid);    // of its address space, in bytes; 0 if it is gone
+std::size_t resident_size(pid_t pid);  // of its memory, in bytes; 0 if it is gone
+int peak_memory(pid_t pid);            // in KiB, of what was ever resident at once; 0 if it is gone
+int descriptor_count(pid_t pid);       // 0 if it is gone
 // Their flags, as of fcntl(): O_NONBLOCK and so on. Without the standard streams'.
 std::vector<int> descriptor_flags(pid_t pid);
 double processor_seconds(pid_t pid);  // of all threads together
@@ -69,5 +70,5 @@ struct Thread {
   long call = -1;    // the system call that it is in; -1: none, or we may not know
 };
 
-// All threads of process `pid`, the oldest first.
+// All threads of process `pid`, the main thread first.
 std::vector<Thread> threads(pid_t pid);

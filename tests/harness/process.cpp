@@ -71,6 +71,9 @@ void become(char* const* argv, const Launch& launch, pid_t parent, int out, int 
   sigset_t blocked;
   launch.signals_blocked ? ::sigfillset(&blocked) : ::sigemptyset(&blocked);
   ::sigprocmask(SIG_SETMASK, &blocked, nullptr);
+  // Who started us may have a terminal, which its reads would stop it for.
+  if (const int nothing = ::open("/dev/null", O_RDONLY); nothing != -1)
+    ::dup2(nothing, STDIN_FILENO);
   ::dup2(out, STDOUT_FILENO);
   ::dup2(err, STDERR_FILENO);
   ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);  // what we have inherited ourselves
