@@ -25,6 +25,9 @@ constexpr Time settling = 50ms;
 // Between two bytes of a trickling client.
 constexpr Time trickle = 200ms;
 
+// Bytes of what a server says, see Process::out().
+constexpr std::size_t most_kept = 1 << 20;
+
 // Clients of the accept queue that a picture may name.
 constexpr std::size_t most_waiting = 50;
 
@@ -84,6 +87,7 @@ std::string waits_for(Call call, bool is_main, const std::string& name) {
   if (call == Call::accept) return "accept() for a client";
   if (is_main && call == Call::poll) return "poll() for a client";
   if (is_main && call == Call::futex) return "waits for workers";
+  if (name == "watch") return call == Call::poll ? "waits for a stop" : "waits for the end";
   if (call == Call::sleep) return "/sleep";
   if (call == Call::poll || call == Call::read) return "waits for its client";
   if (call == Call::futex) return name.starts_with("worker") ? "waits for a job" : "waits";
@@ -92,7 +96,8 @@ std::string waits_for(Call call, bool is_main, const std::string& name) {
 
 Doing doing(const Thread& thread, std::string name, bool is_main, bool is_stage) {
   const Call call = call_of(thread.call);
-  Doing result{std::move(name), "runs", call == Call::sleep};
+  const bool worker = name.starts_with("worker ");
+  Doing result{std::move(name), "runs", call == Call::sleep, worker && call == Call::futex};
   if (thread.state == 'T')
     result.what = "stopped";
   else if (thread.state != 'R' && (call != Call::none || thread.state == 'S'))
@@ -148,18 +153,22 @@ void Desk::connect(Kind kind, std::size_t count) {
     for (std::size_t client = 0; client < count; ++client) {
       const Time at = now();
       seats_[i].exchanges.emplace_back(recording_.servers[i].port, first_words(kind));
-      ClientRecord record{kind, client == 0 ? count : 0};
+      ClientRecord record{kind};
       record.changes.push_back({at, State::connecting});
-      recording_.servers[i].clients.push_back(std::move(record));
+      std::vector<ClientRecord>& clients = recording_.servers[i].clients;
+      clients.push_back(std::move(record));
+      clients[clients.size() - 1 - client].batch = client + 1;  // if the next one throws
     }
   }
   touched_ = now();
 }
 
-void Desk::send(int signal, std::string name) {
+bool Desk::send(int signal, std::string name) {
   step({}, 0ms);  // as late as can be: how things stood is what it is all about
+  bool sent = false;
   for (Seat& seat : seats_) {
     if (!seat.server->is_running()) continue;
+    sent = true;
     if (signal == SIGSTOP)
       seat.server->freeze();
     else if (signal == SIGCONT)
@@ -167,8 +176,10 @@ void Desk::send(int signal, std::string name) {
     else
       seat.server->send(signal);
   }
-  recording_.marks.push_back({now(), std::move(name), signal != SIGSTOP && signal != SIGCONT});
+  if (sent)
+    recording_.marks.push_back({now(), std::move(name), signal != SIGSTOP && signal != SIGCONT});
   touched_ = now();
+  return sent;
 }
 
 void Desk::step(std::span<pollfd> others, Time limit) {
@@ -208,15 +219,15 @@ void Desk::advance(Seat& seat, ServerRecord& record) {
     } else if (client.kind == Kind::rude && client.changes.back().to == State::served &&
                now() >= client.changes.back().at + recording_.sleep / 2) {
       exchange.abandon();
-      client.end = {now(), Fate::left, "has reset it itself"};
+      client.end = {now(), Fate::left, "reset by the client"};
     }
   }
 }
 
 void Desk::look_at(Seat& seat, ServerRecord& record) {
-  listen_to(seat, record);
-  if (!record.ending && !seat.server->is_running()) {
-    listen_to(seat, record);
+  const bool ends = !record.ending && !seat.server->is_running();
+  listen_to(seat, record, ends);
+  if (ends) {
     record.ending = {now(), *seat.server->wait_for_exit(0ms)};
   }
   const auto table = peers(record.port);
@@ -238,23 +249,31 @@ void Desk::follow(Seat& seat, ServerRecord& record, const std::map<std::uint16_t
     } else if (!client.end && exchange.is_over()) {
       client.end = make_end(now(), exchange.answer(), client.kind, client.changes.back().to);
     } else if (!client.end && peer != table.end() && exchange.step() == Exchange::Step::reading) {
-      // Who sends nothing has nothing unread: whether a worker waits for it, its order tells.
+      // Who has sent nothing has nothing unread: whether a worker waits for it, its order tells.
       const bool is_job = record.has_pool && place >= seat.workers.size();
-      const bool unread = peer->second.unread > 0 || (is_job && client.kind == Kind::silent);
+      const bool is_silent =
+          client.kind == Kind::silent || (client.kind == Kind::trickling && client.sent == 0);
+      const bool unread = peer->second.unread > 0 || (is_job && is_silent);
       const State state = !peer->second.accepted ? State::in_kernel
                           : unread               ? State::accepted
                                                  : State::served;
       if (state != client.changes.back().to) client.changes.push_back({now(), state});
+    } else if (exchange.step() == Exchange::Step::reading &&
+               client.changes.back().to == State::connecting) {
+      client.changes.push_back({now(), State::in_kernel});  // and out of its table already
     }
     if (client.changes.back().to != State::connecting) ++place;
   }
 }
 
-// Takes what it has said since, line by line.
-void Desk::listen_to(Seat& seat, ServerRecord& record) {
+// Takes what it has said since, line by line; at its end also a line that it did not finish.
+void Desk::listen_to(Seat& seat, ServerRecord& record, bool ends) {
   for (const bool on_stderr : {false, true}) {
-    const std::string text = on_stderr ? seat.server->err() : seat.server->out();
+    std::string text = on_stderr ? seat.server->err() : seat.server->out();
+    if (ends && !text.empty() && text.back() != '\n') text += '\n';
     std::size_t& read = seat.read.at(on_stderr ? 1 : 0);
+    // No more of it is kept, so nothing can be inferred from it.
+    if (!on_stderr && text.size() >= most_kept) record.has_pool = false;
     for (std::size_t end; (end = text.find('\n', read)) != std::string::npos; read = end + 1) {
       const std::string line = printable(std::string_view(text).substr(read, end - read));
       if (record.said.size() < 10'000) record.said.push_back({now(), on_stderr, line});
@@ -269,8 +288,8 @@ Snapshot Desk::look(Seat& seat, const ServerRecord& record,
   Snapshot result;
   if (record.ending) return result;
   result.queue = accept_queue(record.port);
-  result.resident = peak_memory(record.pid) / 1024;
-  result.mapped = static_cast<int>(memory_size(record.pid) >> 20);
+  result.resident = resident_size(record.pid) >> 20;
+  result.mapped = memory_size(record.pid) >> 20;
   std::vector<std::size_t> served;
   for (std::size_t i = 0; i < record.clients.size(); ++i) {
     if (record.clients[i].end) continue;
@@ -283,7 +302,7 @@ Snapshot Desk::look(Seat& seat, const ServerRecord& record,
   }
   const std::vector<Thread> all = threads(record.pid);
   for (const Thread& thread : all) {
-    const bool is_main = &thread == &all.front();
+    const bool is_main = thread.id == record.pid;
     std::string name = is_main                                ? "main"
                        : thread.name.starts_with("the grace") ? "watch"
                        : thread.name == all.front().name      ? "thread"
@@ -302,7 +321,7 @@ std::vector<Doing*> Desk::busy(const Seat& seat, const ServerRecord& record,
     const bool is_main = &doing == &threads.front();
     const bool may_have =
         record.has_pool ? doing.thread.starts_with("worker ") : is_main == (threads.size() == 1);
-    if (may_have && doing.what != "waits for a job") found.push_back(&doing);
+    if (may_have && !doing.idle) found.push_back(&doing);
   }
   const auto last_job = [&](const Doing* doing) {
     const std::string id = doing->thread.substr(std::min<std::size_t>(7, doing->thread.size()));
@@ -344,6 +363,9 @@ void Desk::close() {
   recording_.over = true;
   for (std::size_t i = 0; i < seats_.size(); ++i) {
     ServerRecord& server = recording_.servers[i];
-    if (recording_.stop() && !server.ending) server.why = why_it_runs(server.pid, 1);
+    if (!recording_.stop() || server.ending) continue;
+    // Only what each one waits for: whether that may still come, the class is asked.
+    server.why = why_it_runs(server.pid, 1);
+    server.why = server.why.substr(0, server.why.find("\n No circle"));
   }
 }

@@ -32,8 +32,8 @@ class Desk {
 
   // `count` clients at once, to each server.
   void connect(Kind kind, std::size_t count);
-  // To each server. `name` is how the picture calls it.
-  void send(int signal, std::string name);
+  // To each server; false if none runs any more. `name` is how the picture calls it.
+  bool send(int signal, std::string name);
 
   // Waits up to `limit`, or until one of `others` or of the clients is ready; then snapshots.
   void step(std::span<pollfd> others, Time limit);
@@ -61,7 +61,7 @@ class Desk {
   void advance(Seat& seat, ServerRecord& record);
   void look_at(Seat& seat, ServerRecord& record);
   void follow(Seat& seat, ServerRecord& record, const std::map<std::uint16_t, Peer>& table);
-  void listen_to(Seat& seat, ServerRecord& record);
+  void listen_to(Seat& seat, ServerRecord& record, bool ends);
   static std::vector<Doing*> busy(const Seat& seat, const ServerRecord& record,
                                   std::vector<Doing>& threads);
   static Snapshot look(Seat& seat, const ServerRecord& record,

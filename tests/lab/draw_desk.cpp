@@ -20,6 +20,14 @@ struct Frame {
   Time at;
   std::size_t width;
   std::size_t rows;
+
+  bool is_narrow() const { return width < 70; }
+  bool has_ended() const { return server.ending && server.ending->at <= at; }
+  // nullptr: there is nothing to be seen of it.
+  const Snapshot* seen() const {
+    const Snapshot* const last = has_ended() ? nullptr : server.look(at);
+    return last == nullptr || last->threads.empty() ? nullptr : last;
+  }
 };
 
 using Lines = std::vector<Line>;
@@ -33,18 +41,23 @@ Line inferred(std::size_t client) { return Line('~' + std::to_string(client + 1)
 
 Ink ink_of(const Exit& exit) { return exit.with(0) ? Ink::green : Ink::red; }
 
-// "stage3, pid 42, port 7878", and its end if that has come.
+// "stage3, pid 42, port 7878", and its end if that has come. What does not fit is left out whole:
+// half a number would be another one.
 Line head(const Frame& frame) {
   const ServerRecord& server = frame.server;
   Line line("-- ");
   line.add(server.name, Ink::bold);
-  if (server.ending && server.ending->at <= frame.at) {
+  if (frame.has_ended()) {
     line.add(": ").add(server.ending->exit.text(), ink_of(server.ending->exit));
-  } else {
-    line.add(", pid " + std::to_string(server.pid) + ", port " + std::to_string(server.port));
-    if (const Snapshot* const look = server.look(frame.at); look != nullptr && frame.width > 70)
-      line.add(", " + std::to_string(look->resident) + " MB of " + std::to_string(look->mapped) +
-               " MB mapped");
+    return line.add(" ").fit(frame.width, '-');
+  }
+  std::vector<std::string> facts{"pid " + std::to_string(server.pid),
+                                 "port " + std::to_string(server.port)};
+  if (const Snapshot* const seen = frame.seen())
+    facts.push_back(std::to_string(seen->resident) + " MB of " + std::to_string(seen->mapped) +
+                    " MB mapped");
+  for (const std::string& fact : facts) {
+    if (line.width() + fact.size() + 3 <= frame.width) line.add(", " + fact);
   }
   return line.add(" ").fit(frame.width, '-');
 }
@@ -60,7 +73,8 @@ std::string time_left(const Frame& frame, const Doing& doing) {
   const auto& changes = frame.server.clients.at(*doing.client).changes;
   const auto served = std::ranges::find(changes, State::served, &Change::to);
   if (served == changes.end()) return "";
-  return ", " + one_decimal(served->at + frame.recording.sleep - frame.at) + " s left";
+  return ", " + one_decimal(served->at + frame.recording.sleep - frame.at) +
+         (frame.is_narrow() ? " s" : " s left");
 }
 
 Line thread_line(const Frame& frame, const Doing& doing) {
@@ -112,7 +126,7 @@ std::string queue_text(const Snapshot& look, bool narrow) {
 }
 
 Lines kernel_lines(const Frame& frame, const Snapshot& look, std::size_t rows) {
-  const bool narrow = frame.width < 70;
+  const bool narrow = frame.is_narrow();
   Lines lines{Line(queue_text(look, narrow))};
   const std::size_t all =
       look.queue ? std::max(look.queue->length, look.waiting.size()) : look.waiting.size();
@@ -132,13 +146,10 @@ Lines kernel_lines(const Frame& frame, const Snapshot& look, std::size_t rows) {
 // The kernel left of the line called accept(2), the server right of it.
 Lines tables(const Frame& frame, std::size_t rows) {
   const std::size_t middle = frame.width / 3;
-  const Snapshot* const seen = frame.server.look(frame.at);
-  const bool ended = frame.server.ending && frame.server.ending->at <= frame.at;
-  const Snapshot look = seen == nullptr || ended ? Snapshot{} : *seen;
-  const Lines left = kernel_lines(frame, look, rows - 1);
-  const Lines right = look.threads.empty()
-                          ? Lines{}
-                          : server_lines(frame, look, frame.width - middle - 3, rows - 1);
+  const Snapshot* const seen = frame.seen();
+  const Lines left = kernel_lines(frame, seen == nullptr ? Snapshot{} : *seen, rows - 1);
+  const Lines right =
+      seen == nullptr ? Lines{} : server_lines(frame, *seen, frame.width - middle - 3, rows - 1);
   Lines lines{
       Line(" KERNEL").put(middle - 5, "| accept(2) |", Ink::bold).add("  SERVER").fit(frame.width)};
   for (std::size_t row = 0; row + 1 < rows; ++row) {
@@ -151,16 +162,28 @@ Lines tables(const Frame& frame, std::size_t rows) {
   return lines;
 }
 
+// "1-5 9": as many as fit into `width`.
+std::string ranges(const std::vector<Waiting>& waiting, std::size_t width) {
+  std::string text;
+  for (auto first = waiting.begin(); first != waiting.end();) {
+    const auto gap = [](const Waiting& a, const Waiting& b) { return a.client + 1 != b.client; };
+    auto last = std::adjacent_find(first, waiting.end(), gap);
+    if (last == waiting.end()) --last;
+    std::string range = ' ' + std::to_string(first->client + 1);
+    if (last != first) range += '-' + std::to_string(last->client + 1);
+    if (text.size() + range.size() + 4 > width) return text + " ...";
+    text += range;
+    first = std::next(last);
+  }
+  return text;
+}
+
 // The same in two lines.
 Lines small_tables(const Frame& frame) {
-  const Snapshot* const seen = frame.server.look(frame.at);
-  if (seen == nullptr || seen->threads.empty()) return {Line(" port closed")};
+  const Snapshot* const seen = frame.seen();
+  if (seen == nullptr) return {Line(" port closed")};
   Line first(' ' + queue_text(*seen, false));
-  for (const Waiting& waiting : seen->waiting) {
-    const bool fits = first.width() + 6 < 34;
-    first.add(fits ? " " + std::to_string(waiting.client + 1) : " ...");
-    if (!fits) break;
-  }
+  first.add(ranges(seen->waiting, 34 - first.width()));
   first.pad_to(34).add(" |accept(2)| ", Ink::bold).add("main ").add(seen->threads.front().what);
   Line second(" ");
   if (frame.server.has_pool) second.add(jobs_line(*seen, 30)).pad_to(36);
@@ -179,7 +202,7 @@ Lines small_tables(const Frame& frame) {
 
 constexpr std::size_t names_width = 14;
 
-std::size_t outcome_width(const Frame& frame) { return frame.width < 70 ? 10 : 26; }
+std::size_t outcome_width(const Frame& frame) { return frame.is_narrow() ? 12 : 26; }
 
 // Cells of a client's line.
 std::size_t room(const Frame& frame) {
@@ -197,7 +220,7 @@ Time cell_length(const Frame& frame) {
 
 std::string outcome_text(const Frame& frame, std::size_t client) {
   const ClientRecord& record = frame.server.clients[client];
-  if (frame.width >= 70 || record.batch > 1 || !record.end)
+  if (!frame.is_narrow() || record.batch > 1 || !record.end)
     return outcome(frame.recording, frame.server, client, frame.at);
   return std::string(record.end->at <= frame.at ? meaning(record.end->fate) : "");
 }
@@ -210,12 +233,16 @@ Lines client_lines(const Frame& frame, std::size_t rows) {
   for (std::size_t i = 0; i < clients.size(); i = next_row(frame.server, i)) {
     if (clients[i].changes.front().at <= frame.at) shown.push_back(i);
   }
-  if (shown.size() > rows)
-    shown.erase(shown.begin(), shown.end() - static_cast<std::ptrdiff_t>(rows));
+  Lines lines;
+  if (shown.size() > rows) {
+    const auto hidden = static_cast<std::ptrdiff_t>(shown.size() - rows + 1);
+    shown.erase(shown.begin(), shown.begin() + hidden);
+    lines.push_back(
+        Line(" and " + std::to_string(hidden) + " lines before", Ink::dim).fit(frame.width));
+  }
   // Whole cells, so that the picture moves by one at a time.
   const Time now = frame.at / length * length + length;
   const auto cells = static_cast<int>(room(frame));
-  Lines lines;
   for (const std::size_t client : shown) {
     Line line(' ' + name(frame.server, client));
     line.pad_to(names_width);
@@ -258,7 +285,7 @@ Lines panel(const Frame& frame) {
   const std::string title = "CLIENTS, a cell is " + seconds(cell_length(frame)) + " s";
   lines.push_back(rule(title, names_width + room(frame) - 4).add(" now |").fit(frame.width, '-'));
   append(lines, client_lines(frame, client_rows), client_rows, frame.width);
-  lines.push_back(rule("SAID", frame.width));
+  lines.push_back(rule("OUTPUT", frame.width));
   append(lines, said_lines(frame, said_rows), said_rows, frame.width);
   return lines;
 }
@@ -272,16 +299,21 @@ Lines small_panel(const Frame& frame) {
   return lines;
 }
 
-// The signals of late, and the time.
+// What is played, the signals of late, and the time. The signals matter most.
 Line top(const Recording& recording, Time at, std::size_t width) {
-  Line line(recording.title.empty() ? " The lab" : ' ' + heading(recording), Ink::bold);
-  for (const Mark& mark : recording.marks) {
-    if (mark.at <= at)
-      line.add("  " + mark.name, Ink::red).add(" at " + one_decimal(mark.at) + " s");
-  }
   const std::string rest =
       "  /sleep " + seconds(recording.sleep) + " s  " + one_decimal(at) + " s ";
-  return line.fit(width - rest.size()).add(rest);
+  const std::size_t room = width - rest.size();
+  Line signals;
+  for (auto mark = recording.marks.rbegin(); mark != recording.marks.rend(); ++mark) {
+    if (mark->at > at) continue;
+    const Line one = Line("  " + mark->name, Ink::red).add(" at " + one_decimal(mark->at) + " s");
+    if (one.width() + signals.width() + 2 > room) break;
+    signals = Line(one).add(signals);
+  }
+  Line line(recording.title.empty() ? " The lab" : ' ' + heading(recording), Ink::bold);
+  if (line.width() + signals.width() > room) line.fit(room - signals.width());
+  return line.add(signals).fit(room).add(rest);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ constexpr int svg_height = 540;  // 16:9, as a slide
 constexpr int left = 110;
 constexpr int right = 690;
 constexpr int top = 56;
-constexpr int bottom = 476;  // of the panels
+constexpr int bottom = 480;  // of the panels
 constexpr int smallest_row = 20;
 constexpr int largest_row = 26;
 
@@ -150,6 +150,19 @@ void draw_marks(Svg& svg, const Scale& scale, const Recording& recording) {
   }
 }
 
+// When it ended, or that it has not.
+void draw_end(Svg& svg, const Scale& scale, const Recording& recording, const ServerRecord& server,
+              int y) {
+  if (server.ending) {
+    const int x = scale.x(server.ending->at);
+    svg.path("M" + to_string(x) + ' ' + to_string(y - 12) + "V" + to_string(y + 2),
+             svg.colours_of().ink, 2);
+    svg.words(x + 6, y, "end", "start", 12);
+  } else if (recording.stop()) {
+    svg.words(right, y, "still running", "end", 12);
+  }
+}
+
 void draw_panel(Svg& svg, const Scale& scale, const Recording& recording,
                 const ServerRecord& server, int from, int height) {
   for (const Mark& mark : recording.marks) {
@@ -159,12 +172,13 @@ void draw_panel(Svg& svg, const Scale& scale, const Recording& recording,
   svg.words(12, from + 14, server.name + ": " + summary(server, recording.now), "start", 14, true);
   int rows = 0;
   for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) ++rows;
-  const int room = height - 36;
+  draw_end(svg, scale, recording, server, from + height - 6);
+  const int room = height - 46;
   const int row = std::clamp(room / std::max(rows, 1), smallest_row, largest_row);
   int y = from + 12;
   for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) {
     y += row;
-    if (y > from + height - 20) {
+    if (y > from + height - 26) {
       svg.words(left, y + 5, "and " + to_string(server.clients.size() - i) + " more");
       break;
     }
@@ -180,11 +194,13 @@ void draw_legend(Svg& svg, const Recording& recording) {
     x += 48 + 8 * static_cast<int>(meaning.size());
   };
   for (const State state : {State::served, State::accepted, State::in_kernel}) {
+    if (!has(recording, state)) continue;
     svg.bar(x, x + 24, y, state);
-    add(meaning(state));
+    add(meaning(recording, state));
   }
-  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused, Fate::told, Fate::left}) {
-    if (!has_end(recording, fate)) continue;
+  for (const Fate fate :
+       {Fate::answered, Fate::lost, Fate::refused, Fate::turned_away, Fate::left}) {
+    if (!has(recording, fate)) continue;
     svg.mark(x + 14, y, fate);
     add(meaning(fate));
   }

@@ -22,13 +22,15 @@ std::string flow(const std::vector<std::string>& pieces, std::size_t width) {
 
 std::string legend(const Recording& recording, std::size_t width) {
   std::vector<std::string> pieces;
-  const auto add = [&](auto what) {
-    pieces.push_back(std::string{symbol(what).symbol, ' '}.append(meaning(what)));
+  const auto add = [&](Symbol what, std::string_view meaning) {
+    pieces.push_back(std::string{what.symbol, ' '}.append(meaning));
   };
-  for (const State state : {State::served, State::accepted, State::in_kernel}) add(state);
-  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused}) add(fate);
-  for (const Fate fate : {Fate::told, Fate::left}) {
-    if (has_end(recording, fate)) add(fate);
+  for (const State state : {State::served, State::accepted, State::in_kernel})
+    add(symbol(state), meaning(recording, state));
+  for (const Fate fate : {Fate::answered, Fate::lost, Fate::refused})
+    add(symbol(fate), meaning(fate));
+  for (const Fate fate : {Fate::turned_away, Fate::left}) {
+    if (has(recording, fate)) add(symbol(fate), meaning(fate));
   }
   return flow(pieces, width);
 }
@@ -70,17 +72,24 @@ Line timeline(const Recording& recording, const ServerRecord& server, std::size_
   return line;
 }
 
-// The signals, and the end of the server, each above its moment.
-Line marks(const Recording& recording, const ServerRecord& server, Time length) {
+// The signals, and the end of the server, each above its moment, or a little right of it; in as
+// many lines as they need.
+std::vector<Line> marks(const Recording& recording, const ServerRecord& server, Time length) {
+  constexpr std::size_t little = 3;
   std::vector<Mark> all = recording.marks;
   if (server.ending) all.push_back({server.ending->at, "end"});
-  Line line;
+  std::ranges::stable_sort(all, {}, &Mark::at);
+  std::vector<Line> lines(1);
   for (const Mark& mark : all) {
-    const auto at = static_cast<std::size_t>((mark.at - begin(recording)) / length);
-    const std::size_t next = line.width() == 0 ? 0 : line.width() + 1;
-    line.put(std::max(name_width(recording) + at, next), mark.name);
+    const auto cells = static_cast<std::size_t>((mark.at - begin(recording)) / length);
+    const std::size_t at = name_width(recording) + cells;
+    const auto free = [](const Line& line) { return line.width() == 0 ? 0 : line.width() + 1; };
+    auto line =
+        std::ranges::find_if(lines, [&](const Line& used) { return free(used) <= at + little; });
+    if (line == lines.end()) line = lines.emplace(line);
+    line->put(std::max(at, free(*line)), mark.name);
   }
-  return line;
+  return lines;
 }
 
 std::string panel(const Recording& recording, const ServerRecord& server, Time length,
@@ -88,7 +97,7 @@ std::string panel(const Recording& recording, const ServerRecord& server, Time l
   const std::string rest = ": " + summary(server, recording.now) + ' ';
   const auto print = [&](Line line) { return line.text(colour) + '\n'; };
   std::string text = print(Line(server.name.substr(0, width - rest.size()) + rest).fit(width, '-'));
-  text += print(marks(recording, server, length).fit(width));
+  for (Line& line : marks(recording, server, length)) text += print(line.fit(width));
   for (std::size_t i = 0; i < server.clients.size(); i = next_row(server, i)) {
     Line line = Line(' ' + name(server, i)).pad_to(name_width(recording));
     line.add(timeline(recording, server, i, length));

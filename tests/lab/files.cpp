@@ -1,8 +1,9 @@
-#include "keep.hpp"
+#include "files.hpp"
 
 #include "terminal.hpp"
 #include "tests/harness/cli.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <stdexcept>
@@ -14,11 +15,13 @@ std::string asciicast(const Recording& recording, const Size& size) {
                      ", \"height\": " + std::to_string(size.rows) +
                      ", \"title\": " + json_string(recording.title) + "}\n";
   std::vector<Line> before;
-  for (Time at = begin(recording); at <= recording.now; at += 100ms) {
+  // Of a long lecture the end of it: to draw it all would take too long while somebody waits.
+  const Time first = std::max<Time>(begin(recording), recording.now - 5min);
+  for (Time at = first; at <= recording.now; at += 100ms) {
     std::vector<Line> after = draw_desk(recording, at, size, "");
     const std::string change = redraw(before, after, true);
     if (!change.empty())
-      film += '[' + seconds(at - begin(recording)) + ", \"o\", " + json_string(change) + "]\n";
+      film += '[' + seconds(at - first) + ", \"o\", " + json_string(change) + "]\n";
     before = std::move(after);
   }
   return film;

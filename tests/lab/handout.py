@@ -71,11 +71,11 @@ def converted(markdown: str) -> Iterator[str]:
 
 
 def questions(page: str) -> Iterator[tuple[str, str]]:
-    """Each with its answer."""
+    """Each with its answer, which stands there in bold."""
     section = page.partition("\n## Questions, and what you will hear\n")[2].partition("\n## ")[0]
     for item in re.split(r"(?m)^\d+\. ", section)[1:]:
-        question, _, answer = " ".join(item.split())[1:].partition('"* ')
-        yield question.strip('"'), answer
+        question, _, rest = " ".join(item.split())[1:].partition('"* ')
+        yield question.strip('"'), rest.split("**")[1]
 
 
 def handout(figure: str, answers: bool) -> str:
@@ -109,7 +109,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, required=True, help="the folder for it")
     arguments = parser.parse_args()
     output = arguments.output.resolve()
-    command = [arguments.lab.resolve(), "--scene", "ctrl-c", "--keep", output / "handout"]
+    command = [arguments.lab.resolve(), "--scene", "ctrl-c", "--save", output / "handout"]
     subprocess.run(command, check=True, capture_output=True, stdin=subprocess.DEVNULL)
     for name, answers in ("handout", False), ("handout-answers", True):
         page = output / f"{name}.html"

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Callable
@@ -99,7 +100,7 @@ def held(lab: str) -> None:
 def menus(lab: str) -> None:
     """Help, scenes and wrong turns; an unknown key; what is kept."""
     Path(lab).with_name("stage4_with_detach").unlink(missing_ok=True)  # it is to be built
-    with Tmux(f"{lab} --keep {os.getcwd()}/kept --sleep-ms 500 4") as tmux:
+    with Tmux(f"{lab} --save {os.getcwd()}/kept --sleep-ms 500 4") as tmux:
         expect(tmux, "the server is there", is_there, 5)
         tmux.press("?")
         expect(tmux, "help", lambda screen: "Any key goes back." in screen)
@@ -107,7 +108,9 @@ def menus(lab: str) -> None:
         expect(tmux, "no help", lambda screen: "Any key goes back." not in screen)
         tmux.press("x")
         expect(tmux, "words", lambda screen: "There is no key 'x'" in screen)
-        tmux.press("Up")
+        tmux.press("Up", "F3", "w", "Escape", "S", "-H 1b 5b 5b 43")  # F3 of Linux' console
+        expect(tmux, "only SIGSTOP", lambda screen: "SIGSTOP at" in screen and "SIGCONT" not in screen)
+        tmux.press("a")
         tmux.press("w")
         letter = re.search("(?m)^ ([a-z])  detach", expect(tmux, "turns", lambda screen: "Which wrong turn?" in screen))
         assert letter, tmux.screen()
@@ -121,7 +124,7 @@ def menus(lab: str) -> None:
         tmux.press("C-c")
         expect(tmux, "it loses it", lambda screen: "cut off" in screen and "exit 0" in screen)
         tmux.press("v")
-        expect(tmux, "kept", lambda screen: "Kept as" in screen)
+        expect(tmux, "kept", lambda screen: "Saved as" in screen)
         tmux.press("4")
         expect(tmux, "it is out", lambda screen: "-- stage4_graceful_shutdown, pid" in screen)
         tmux.press("l")
@@ -146,16 +149,19 @@ def ways_to_end(lab: str) -> None:
     ways |= {number.name: by_signal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGSEGV)}
     for name, end in ways.items():
         with Tmux() as tmux:
-            tmux.press("stty -a > before", "Enter", f"{lab} 3 4", "Enter")
-            expect(tmux, "the servers are there", lambda screen: screen.count("Listening on") == 2, 5)
+            # A wrapper that has a child: in an orderly end that is to end as well.
+            server = f"{Path(lab).parent.with_name('stage3_pool')}/stage3 --port 0"
+            command = server if name == "SIGSEGV" else f"sh -c '{server}; true'"
+            tmux.press("stty -a > before", "Enter", f"{lab} -- {command}", "Enter")
+            expect(tmux, "the server is there", is_there, 5)
             pid = children(tmux.shell)[0]
-            servers = children(pid)
-            assert len(servers) == 2
+            servers = [child for wrapper in children(pid) for child in [wrapper, *children(wrapper)]]
+            assert len(servers) == (1 if name == "SIGSEGV" else 2), servers
             tmux.press("s")
             end(tmux, pid)
             assert eventually(lambda: all(map(is_gone, [pid, *servers])), 3), f"{name}: something is left"
             tmux.press("stty -a > after; cmp before after && echo as be''fore", "Enter")
-            expect(tmux, f"{name}: the terminal as before", lambda screen: "as before" in screen and "SAID" not in screen)
+            expect(tmux, f"{name}: the terminal as before", lambda screen: "as before" in screen and "OUTPUT" not in screen)
             assert tmux.cursor_is_shown(), f"{name}: the cursor is not shown"
 
 
@@ -167,7 +173,7 @@ def stopped(lab: str) -> None:
         os.kill(children(tmux.shell)[0], signal.SIGSTOP)
         expect(tmux, "the shell is back", lambda screen: "Stopped" in screen, 3)
         tmux.press("fg", "Enter")
-        expect(tmux, "the picture is back", lambda screen: "-- SAID" in screen and "Stopped" not in screen, 3)
+        expect(tmux, "the picture is back", lambda screen: "-- OUTPUT" in screen and "Stopped" not in screen, 3)
         tmux.press("c")
         expect(tmux, "and its keys", lambda screen: "1 get" in screen)
 
@@ -185,6 +191,13 @@ def poor_terminals(lab: str) -> None:
             tmux.press(f"{no_colour}{lab} 4", "Enter")
             expect(tmux, "the server is there", is_there, 5)
             assert ("\033[1m" in tmux.screen("-e")) == (not no_colour), tmux.screen("-e")
+
+
+def no_terminal(lab: str) -> None:
+    """With its output in a file there is nobody to press a key for."""
+    with Tmux("bash --norc") as tmux:
+        tmux.press(f"{lab} 4 > file 2> words; echo status $? $(wc -c < file); head -1 words", "Enter")
+        expect(tmux, "words", lambda screen: "no terminal whose keys" in screen and "status 2 0" in screen)
 
 
 def quick_and_idle(lab: str) -> None:
@@ -209,7 +222,7 @@ def quick_and_idle(lab: str) -> None:
         assert share < 0.1, f"{share:.0%} of a processor while nothing happens"
 
 
-TESTS = [frozen_server, fifty, other_sizes, held, menus, ways_to_end, stopped, poor_terminals, quick_and_idle]
+TESTS = [frozen_server, fifty, other_sizes, held, menus, ways_to_end, stopped, poor_terminals, no_terminal, quick_and_idle]
 
 
 def main() -> int:
@@ -217,17 +230,21 @@ def main() -> int:
     parser.add_argument("--lab", type=Path, required=True)
     parser.add_argument("name", nargs="*", help="only these")
     arguments = parser.parse_args()
+    lab = str(arguments.lab.resolve())
     failed = 0
     for test in TESTS:
         if arguments.name and test.__name__ not in arguments.name:
             continue
         start = time.monotonic()
         try:
-            test(str(arguments.lab.resolve()))
+            with tempfile.TemporaryDirectory() as folder:
+                os.chdir(folder)
+                test(lab)
             verdict = "ok"
         except (AssertionError, subprocess.SubprocessError) as error:
             verdict = f"FAILED: {error}"
             failed += 1
+        os.chdir("/")
         print(f"{test.__name__}: {verdict}, {time.monotonic() - start:.1f} s", flush=True)
     return 1 if failed else 0
 

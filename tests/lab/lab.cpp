@@ -1,6 +1,6 @@
 #include "lab.hpp"
 
-#include "keep.hpp"
+#include "files.hpp"
 
 #include <algorithm>
 #include <array>
@@ -33,8 +33,11 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
-const std::string turns = SOURCE "/notes/wrong_turns";
-const std::string scenes = SOURCE "/tests/lab/scenes";
+const std::string turns = SOURCE "/notes/wrong_turns/";
+const std::string scenes = SOURCE "/tests/lab/scenes/";
+
+// Ninja ends what it has started itself, if it is asked to.
+constexpr Time to_end_ninja = 2s;
 
 bool happened(const Recording& recording) {
   return !recording.marks.empty() ||
@@ -68,8 +71,10 @@ std::optional<Kind> kind_of(const std::string& word) {
 
 Lab::Lab(Settings settings) : settings_(std::move(settings)) { start(); }
 
+Lab::~Lab() { stop_building(); }
+
 std::vector<Role> Lab::roles() const {
-  if (!settings_.command.empty()) {
+  if (settings_.stages.empty()) {
     const std::string name = std::filesystem::path(settings_.command.front()).filename().string();
     return {{name, {settings_.command}}};
   }
@@ -82,9 +87,16 @@ std::vector<Role> Lab::roles() const {
   return all;
 }
 
-// From the start, without clients.
+// In a script it is to be told at the end as well.
+void Lab::complain(const std::string& why) {
+  message_ = why;
+  if (!by_hand_) problems_.push_back(why);
+}
+
+// From the start, without clients. What is being built is for what was there before.
 void Lab::start() {
-  if (desk_ && happened(desk_->recording())) past_.push_back(desk_->recording());
+  stop_building();
+  if (desk_ && happened(desk_->recording())) past_.push_back(current());
   desk_.reset();
   held_.reset();
   last_kind_ = Kind::slow;
@@ -93,14 +105,17 @@ void Lab::start() {
   try {
     desk_ = std::make_unique<Desk>(roles(), settings_.conditions, title_);
   } catch (const std::exception& error) {
-    message_ = error.what();
-    problems_.push_back(message_);
+    complain(error.what());
   }
 }
 
 void Lab::start_stage(int stage) {
-  settings_.command.clear();
-  settings_.stages = {stage};
+  if (stage == 0 && settings_.command.empty()) {
+    message_ = "There is no server of your own: lab -- COMMAND brings one.";
+    return;
+  }
+  settings_.stages.clear();
+  if (stage > 0) settings_.stages = {stage};
   turn_.clear();
   start();
 }
@@ -108,7 +123,7 @@ void Lab::start_stage(int stage) {
 // The stage before it; or what is right, beside a wrong turn.
 void Lab::beside() {
   std::vector<int>& stages = settings_.stages;
-  if (!settings_.command.empty()) {
+  if (stages.empty()) {
     message_ = "Beside a server of your own there is no stage.";
     return;
   }
@@ -126,30 +141,23 @@ void Lab::change_sleep(int by) {
   const auto next =
       by > 0 ? std::ranges::upper_bound(sleeps, sleep) : std::ranges::lower_bound(sleeps, sleep);
   if (by > 0 ? next == sleeps.end() : next == sleeps.begin()) {
-    message_ = "There is no other: /sleep takes 0.5 to 15 s.";
+    message_ = "The keys take /sleep from 0.5 to 15 s, and --sleep-ms further.";
     return;
   }
   sleep = by > 0 ? *next : *std::prev(next);
   start();
-  message_ = "/sleep takes " + seconds(sleep) + " s now, and the servers have been started again.";
+  message_ = "/sleep takes " + seconds(sleep) + " s now, and the servers have been restarted.";
 }
 
-// It is built, and meanwhile all goes on.
-void Lab::take_turn(const std::string& name) {
-  if (std::ranges::count(names_in(turns), name) == 0) {
-    message_ = "There is no wrong turn '" + name + "'.";
-    problems_.push_back(message_);
-    return;
-  }
-  try {
-    builder_ = std::make_unique<Process>(
-        std::vector<std::string>{"ninja", "-C", BUILD, "tests/stage4_with_" + name});
-    building_ = name;
-    message_ = "Building stage 4 with " + name + " ...";
-  } catch (const std::exception& error) {
-    message_ = error.what();
-    problems_.push_back(message_);
-  }
+// Meanwhile all goes on.
+void Lab::build(const std::string& turn) {
+  if (std::ranges::count(names_in(turns), turn) == 0)
+    throw std::runtime_error("there is no wrong turn '" + turn + "'");
+  stop_building();
+  building_ = turn;
+  message_ = "Building stage 4 with " + turn + " ...";
+  builder_ = std::make_unique<Process>(
+      std::vector<std::string>{"ninja", "-C", BUILD, "tests/stage4_with_" + turn});
 }
 
 void Lab::finish_building() {
@@ -159,27 +167,31 @@ void Lab::finish_building() {
   builder_.reset();
   message_.clear();
   if (!exit->with(0)) {
-    message_ = "Stage 4 with " + building_ + " cannot be built: ninja says why.";
-    problems_.push_back(message_ + '\n' + said);
+    complain("Stage 4 with " + building_ + " cannot be built: ninja -C build tests/stage4_with_" +
+             building_);
     return;
   }
   turn_ = building_;
-  settings_.command.clear();
   const bool two = settings_.stages.size() == 2;
   settings_.stages = two ? std::vector{4, 4} : std::vector{4};
   start();
 }
 
-void Lab::choose(const std::string& word) {
+void Lab::stop_building() {
+  if (!builder_) return;
+  builder_->send(SIGINT);
+  builder_->wait_for_exit(to_end_ninja);
+  builder_.reset();
+}
+
+void Lab::choose(const std::string& key) {
   const char menu = std::exchange(menu_, '\0');
-  const std::size_t at = word.size() == 1 ? static_cast<std::size_t>(word.front() - 'a') : 99;
-  if (menu == '?' || at >= choices_.size()) return;
-  const std::string choice = choices_[at];
-  if (menu == 'w') {
-    press("w=" + choice);
-  } else {
-    play(parse_script(read_file(scenes + '/' + choice + ".keys")));
-  }
+  const auto at = static_cast<std::size_t>(key.front() - 'a');
+  if (menu == '?' || key.size() != 1 || at >= choices_.size()) return;
+  if (menu == 'w')
+    perform("w=" + choices_[at]);
+  else
+    play(parse_script(read_file(scenes + choices_[at] + ".keys")));
 }
 
 void Lab::play(Script script) {
@@ -187,39 +199,47 @@ void Lab::play(Script script) {
   next_ = 0;
   due_ = patience_ = Clock::now();
   title_ = script_.title;
-  if (!script_.stages.empty()) {
-    settings_.command.clear();
-    settings_.stages = script_.stages;
-  }
+  if (!script_.stages.empty()) settings_.stages = script_.stages;
   turn_.clear();
   start();
 }
 
-void Lab::press(const std::string& word) {
+void Lab::press(const std::string& key) {
   message_.clear();
-  if (menu_ != '\0') return choose(word);
-  if (!is_key(word) && word != "?") {
-    message_ = "There is no key '" + word + "': ? lists them.";
-    problems_.push_back("there is no key '" + word + "'");
-    return;
+  by_hand_ = true;
+  if (menu_ != '\0') {
+    choose(key);
+  } else if (key == "?" || key == "w" || key == "l") {
+    menu_ = key.front();
+    if (menu_ != '?') choices_ = names_in(menu_ == 'w' ? turns : scenes);
+  } else if (key != "Esc") {
+    // What is on stage now is not what the script was for.
+    constexpr std::string_view restarts = "01234nad+-";
+    if (key.size() == 1 && restarts.find(key) != std::string_view::npos) {
+      next_ = script_.keys.size();
+      title_.clear();
+    }
+    perform(key);
   }
+  by_hand_ = false;
+}
+
+// A word of a script, or a key that is no menu's.
+void Lab::perform(const std::string& word) {
+  if (!is_key(word)) return complain("There is no key '" + word + "': ? lists them.");
   try {
-    do_press(word);
+    do_perform(word);
   } catch (const std::exception& error) {
-    message_ = error.what();
-    problems_.push_back(message_);
+    complain(error.what());
   }
 }
 
-void Lab::do_press(const std::string& word) {
+void Lab::do_perform(const std::string& word) {
   if (word == "q") {
     over_ = true;
-  } else if (word == "?" || word == "l" || word == "w") {
-    menu_ = word.front();
-    if (menu_ != '?') choices_ = names_in(menu_ == 'w' ? turns : scenes);
   } else if (word.starts_with("w=")) {
-    take_turn(word.substr(2));
-  } else if (word >= "1" && word <= "4") {
+    build(word.substr(2));
+  } else if (word >= "0" && word <= "4") {
     start_stage(word.front() - '0');
   } else if (word == "n") {
     start_stage(settings_.stages.empty() ? 1 : settings_.stages.back() % 4 + 1);
@@ -236,18 +256,21 @@ void Lab::do_press(const std::string& word) {
   } else if (word == ",") {
     if (held_) held_ = std::max(*held_ - 100ms, Time(0));
   } else if (word == "v") {
-    keep(settings_.keep);
-    message_ = "Kept as " + settings_.keep + ".txt, .svg, .cast and .keys.";
+    save_as_next();
   } else if (!desk_) {
     message_ = "No server runs: a starts it again, n the next stage.";
   } else if (const Signal* const signal = signal_of(word)) {
     note(word);
-    desk_->send(signal->number, std::string(signal->name));
+    if (!desk_->send(signal->number, std::string(signal->name)))
+      message_ = "There is no server any more: a starts it again.";
+    else if (held_)
+      message_ = std::string(signal->name) + " has been sent. The picture is held: space goes on.";
   } else {
     note(word);
     const std::optional<Kind> kind = kind_of(word);
     last_kind_ = kind.value_or(last_kind_);
     desk_->connect(last_kind_, kind ? 1 : 50);
+    if (held_) message_ = "It has connected. The picture is held: space goes on.";
   }
 }
 
@@ -269,7 +292,7 @@ void Lab::play_on() {
     if (word == ".")
       due_ += std::chrono::duration_cast<Clock::duration>(beat());
     else
-      press(word);
+      perform(word);
     if (builder_ || word != ".") due_ = std::max(due_, Clock::now());
     patience_ = due_ + most_settling;
   }
@@ -277,10 +300,14 @@ void Lab::play_on() {
 
 void Lab::step(std::span<pollfd> others, Time limit) {
   const bool plays = next_ < script_.keys.size();
-  if (desk_)
-    desk_->step(others, std::min(limit, plays ? Time(10) : limit));
-  else
-    ::poll(others.data(), others.size(), static_cast<int>(limit.count()));
+  try {
+    if (desk_)
+      desk_->step(others, std::min(limit, plays ? Time(10) : limit));
+    else
+      poll_until(others, Clock::now() + limit);
+  } catch (const std::exception& error) {  // no descriptor is left to ask the kernel with
+    message_ = error.what();
+  }
   finish_building();
   play_on();
 }
@@ -293,73 +320,91 @@ void Lab::close() {
   if (desk_) desk_->close();
 }
 
-Time Lab::shown_at() const { return held_.value_or(desk_->recording().now); }
-
 std::string Lab::hint() const {
   if (!message_.empty()) return ' ' + message_;
   if (held_) return " The picture is held, the servers go on. space: now  . ,: a step  ?: help";
   return " c s z t r  b 50 " + std::string(meaning(last_kind_)) +
-         "  ^C S C T K  n next  a again  w l  ? help  q quit";
+         "  ^C S C T K  1-4 n a d w l + - v space  ? help  q quit";
+}
+
+// What lies over the picture: the keys, or what can be chosen.
+std::vector<Line> Lab::menu(std::size_t width) const {
+  std::vector<Line> lines;
+  if (menu_ == '\0') return lines;
+  if (menu_ == '?') {
+    const std::size_t rows = (keys().size() + 1) / 2;
+    lines.resize(rows);
+    for (std::size_t i = 0; i < keys().size(); ++i) {
+      const std::size_t column = i < rows ? 1 : width / 2 + 1;
+      lines[i % rows].put(column, keys()[i].word, Ink::bold).put(column + 7, keys()[i].meaning);
+    }
+    lines.emplace_back(" Any key goes back.");
+    return lines;
+  }
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const std::string file =
+        menu_ == 'w' ? turns + choices_[i] + ".patch" : scenes + choices_[i] + ".keys";
+    const std::string text = read_file(file);
+    const std::string first = text.substr(0, text.find('\n'));
+    Line& line = lines.emplace_back();
+    line.put(1, std::string(1, static_cast<char>('a' + i)), Ink::bold).put(4, choices_[i]);
+    line.pad_to(28).add(first.substr(first.find_first_not_of("# ")));
+  }
+  const std::string which =
+      menu_ == 'w' ? " Which wrong turn?" : " Which scene? /sleep stays as it is.";
+  lines.emplace_back(which + " Any other key cancels.");
+  return lines;
 }
 
 std::vector<Line> Lab::picture(const Size& size) const {
-  if (!has_room(size))
-    return {Line("The lab needs 80x24, and here are " + std::to_string(size.columns) + 'x' +
-                 std::to_string(size.rows) + ": make the")
-                .fit(size.columns),
+  if (!has_room(size)) {
+    const std::string found = std::to_string(size.columns) + 'x' + std::to_string(size.rows);
+    return {Line("The lab needs 80x24, and here are " + found + ": make the").fit(size.columns),
             Line("terminal larger, or the letters smaller. The servers go on.").fit(size.columns)};
-  std::vector<Line> lines;
-  if (desk_)
-    lines = draw_desk(desk_->recording(), shown_at(), size, hint());
-  else
-    lines.resize(size.rows, Line().fit(size.columns)),
-        lines.back() = Line(hint()).fit(size.columns);
-  std::vector<Line> over;
-  if (menu_ == '?') {
-    const std::size_t half = (keys().size() + 1) / 2;
-    for (std::size_t i = 0; i < half; ++i) {
-      Line line;
-      for (const std::size_t key : {i, i + half}) {
-        if (key >= keys().size()) continue;
-        line.add(std::string(" ").append(keys()[key].word), Ink::bold)
-            .pad_to(key == i ? 8 : size.columns / 2 + 8);
-        line.add(keys()[key].meaning).pad_to(size.columns / 2);
-      }
-      over.push_back(line);
-    }
-    over.emplace_back(" Any key goes back.");
-  } else if (menu_ != '\0') {
-    for (std::size_t i = 0; i < choices_.size(); ++i) {
-      const char letter = static_cast<char>('a' + i);
-      over.push_back(Line(std::string{' ', letter, ' ', ' '}, Ink::bold).add(choices_[i]));
-    }
-    over.emplace_back(menu_ == 'w' ? " Which wrong turn? Any other key: none."
-                                   : " Which scene? Any other key: none.");
   }
+  const Recording nothing;
+  const Time at = desk_ ? held_.value_or(desk_->recording().now) : Time(0);
+  std::vector<Line> lines = draw_desk(desk_ ? desk_->recording() : nothing, at, size, hint());
+  std::vector<Line> over = menu(size.columns);
   for (std::size_t i = 0; i < over.size() && i + 2 < lines.size(); ++i)
     lines[i + 1] = over[i].fit(size.columns);
   return lines;
 }
 
+// With the script that plays it again.
+Recording Lab::current() const {
+  Recording recording = desk_->recording();
+  for (const int stage : settings_.stages) recording.keys += std::to_string(stage) + ' ';
+  if (!turn_.empty()) recording.keys += "w=" + turn_ + ' ';
+  for (const std::string& word : pressed_) recording.keys += word + ' ';
+  return recording;
+}
+
 std::vector<Recording> Lab::played() const {
   std::vector<Recording> all = past_;
-  if (desk_ && (happened(desk_->recording()) || all.empty())) all.push_back(desk_->recording());
+  if (desk_ && (happened(desk_->recording()) || all.empty())) all.push_back(current());
   return all;
 }
 
-void Lab::keep(const std::string& name) const {
+void Lab::save(const std::string& name) const {
   const std::vector<Recording> all = played();
-  if (all.empty()) throw std::runtime_error("nothing has been played that could be kept");
-  std::string text;
-  for (const Recording& recording : all) text += draw_text(recording, 80, false);
-  const Size size = all.back().servers.size() == 2 ? Size{100, 30} : Size{80, 24};
-  write_file(name + ".txt", text);
-  write_file(name + ".svg", draw_svg(all.back(), settings_.theme));
-  write_file(name + ".cast", asciicast(all.back(), size));
-  std::string keys;
-  for (const int stage : settings_.stages) keys += std::to_string(stage) + ' ';
-  if (!turn_.empty()) keys += "w=" + turn_ + ' ';
-  for (const std::string& word : pressed_) keys += word + ' ';
-  keys.back() = '\n';
-  write_file(name + ".keys", "# " + (title_.empty() ? "As it was played" : title_) + '\n' + keys);
+  if (all.empty()) throw std::runtime_error("nothing has been played that could be saved");
+  const Recording& last = all.back();
+  std::string head = last.title.empty() ? "As it was played" : last.title;
+  head += "\n# with --sleep-ms " + std::to_string(last.sleep.count()) + " --workers " +
+          std::to_string(last.workers);
+  if (settings_.stages.empty()) head += ", and a server of one's own";
+  write_file(name + ".txt", draw_text(last, 80, false));
+  write_file(name + ".svg", draw_svg(last, settings_.theme));
+  write_file(name + ".cast", asciicast(last, {80, 24}));
+  write_file(name + ".keys", "# " + head + '\n' + last.keys + '\n');
+}
+
+// No file of another recording is written over.
+void Lab::save_as_next() {
+  std::string name = settings_.file;
+  for (int i = 2; std::filesystem::exists(name + ".keys"); ++i)
+    name = settings_.file + '-' + std::to_string(i);
+  save(name);
+  message_ = "Saved as " + name + ".txt, .svg, .cast and .keys.";
 }

@@ -17,14 +17,15 @@ class Lab {
     std::vector<std::string> command{};  // a server of one's own instead; empty: none
     Conditions conditions{};
     Theme theme = Theme::light;
-    std::string keep{};  // what files of a recording are called, without what follows the dot
+    std::string file{};  // what the files of a recording are called, without what follows the dot
   };
 
   explicit Lab(Settings settings);
+  ~Lab();
 
   void play(Script script);  // from here on
-  // A word of a script: those that nobody knows are told, and passed over.
-  void press(const std::string& word);
+  // By hand. What is no key is told, and nothing happens.
+  void press(const std::string& key);
   // Goes on for up to `limit`, or until something is there to be read.
   void step(std::span<pollfd> others, Time limit);
 
@@ -35,27 +36,34 @@ class Lab {
   void close();
 
   std::vector<Line> picture(const Size& size) const;
-  // All of the recordings in which something happened, and the last one.
+  // All of the recordings in which something happened; or the last one.
   std::vector<Recording> played() const;
-  // Writes NAME.txt, NAME.svg, NAME.cast and NAME.keys. Throws std::runtime_error.
-  void keep(const std::string& name) const;
+  // Of the last of them, writes NAME.txt, NAME.svg, NAME.cast and NAME.keys. Throws
+  // std::runtime_error.
+  void save(const std::string& name) const;
+  // What went wrong in the script.
   const std::vector<std::string>& problems() const { return problems_; }
 
  private:
-  void do_press(const std::string& word);
+  void perform(const std::string& word);
+  void do_perform(const std::string& word);
+  void choose(const std::string& key);
   void start();
   void start_stage(int stage);
   void beside();
   void change_sleep(int by);
-  void take_turn(const std::string& name);
+  void build(const std::string& turn);
   void finish_building();
-  void choose(const std::string& word);
+  void stop_building();
+  void save_as_next();
   void play_on();
   void note(const std::string& word);
+  void complain(const std::string& why);
   std::vector<Role> roles() const;
+  Recording current() const;
   std::string hint() const;
+  std::vector<Line> menu(std::size_t width) const;
   Time beat() const { return settings_.conditions.sleep / 3; }
-  Time shown_at() const;
 
   Settings settings_;
   std::unique_ptr<Desk> desk_;  // none if its server did not start
@@ -77,4 +85,5 @@ class Lab {
   std::vector<std::string> pressed_;  // since the servers were started, with beats
   Clock::time_point noted_;           // when the last of them was
   bool over_ = false;
+  bool by_hand_ = false;  // what is done now is
 };

@@ -3,7 +3,7 @@
 
 #include "lab.hpp"
 
-#include "keep.hpp"
+#include "files.hpp"
 #include "terminal.hpp"
 #include "tests/harness/client.hpp"
 #include "tests/harness/doctest.hpp"
@@ -50,7 +50,7 @@ Recording made_up() {
     return make_end(820ms, {end, "", {}}, Kind::slow, last);
   };
   const Doing main{"main", "poll() for a client"};
-  const Doing worker{"worker 0", "/sleep", true, 0};
+  const Doing worker{"worker 0", "/sleep", true, false, 0};
   const Snapshot before{AcceptQueue{1, 4096}, 3, 80, {{2, 59}}, {main, worker}, {1}};
   ServerRecord pool{"stage3_pool", 41, 7878, true};
   pool.clients = {client_of(Kind::slow, served, lost(Answer::End::closed, State::served)),
@@ -115,7 +115,7 @@ std::string place(const Recording& recording, std::size_t server, std::size_t nu
   const std::optional<Time> stop = recording.stop();
   REQUIRE_MESSAGE(stop, "nothing has happened");
   const auto state = recording.servers.at(server).clients.at(number).state(*stop);
-  return state ? std::string(meaning(*state)) : "nowhere";
+  return state ? std::string(meaning(recording, *state)) : "nowhere";
 }
 
 std::size_t workers_disconnected(const ServerRecord& server) {
@@ -211,8 +211,8 @@ TEST_SUITE("lab") {
     server.said.push_back({950ms, true, std::string(200, 's')});
     server.clients.resize(1000, server.clients.front());
     for (std::size_t i = 0; i < 50; ++i) server.snapshots.front().second.waiting.push_back({i, 59});
-    server.snapshots.front().second.threads.resize(300,
-                                                   {"worker 7", std::string(100, 'w'), true, 0});
+    server.snapshots.front().second.threads.resize(
+        300, {"worker 7", std::string(100, 'w'), true, false, 0});
     for (const Size size : {Size{80, 24}, Size{100, 30}, Size{237, 61}}) {
       for (std::size_t servers = 1; servers <= 2; ++servers) {
         recording.servers.erase(recording.servers.begin(),
@@ -239,8 +239,8 @@ TEST_SUITE("lab") {
     std::vector<Line> after = before;
     CHECK(redraw(before, after, true).empty());
     after[1] = Line("2");
-    CHECK(redraw(before, after, true) == "\033[2H2\033[K");
-    CHECK(redraw({}, before, false) == "\033[1Hone\033[K\033[2Htwo\033[K\033[3Hthree\033[K");
+    CHECK(redraw(before, after, true) == "\033[2H\033[K2");
+    CHECK(redraw({}, before, false) == "\033[1H\033[Kone\033[2H\033[Ktwo\033[3H\033[Kthree");
   }
 
   TEST_CASE("a film has its head, and its pictures in the order of time") {
@@ -277,6 +277,23 @@ TEST_SUITE("lab") {
     CHECK(text.find("2 200 OK, 1 lost\n") != std::string::npos);
     CHECK(next_row(server, 0) == 3);
     CHECK(outcome(recording, server, 0, 1200ms) == "1 200 OK");
+    server.clients[0].batch = 50;  // 47 could not be made
+    CHECK(outcome(recording, server, 0, 3050ms) == "2 200 OK, 1 lost");
+    server.clients[2].end.reset();
+    CHECK(outcome(recording, server, 0, 3050ms) == "2 200 OK, 1 still waiting");
+  }
+
+  TEST_CASE("signals and ends stand above their moments, whatever their order") {
+    Recording recording = made_up();
+    recording.marks = {{800ms, "SIGKILL", true}, {900ms, "^C", true}, {2000ms, "SIGTERM", true}};
+    const std::string text = draw_text(recording, 80, false);
+    CHECK(text.find("\n                   SIGKILL     SIGTERM\n                    ^C\n") !=
+          std::string::npos);
+    recording.marks.clear();
+    recording.servers.front().ending->at = 0ms;  // before anybody came
+    for (ServerRecord& server : recording.servers) server.clients.resize(1);
+    recording.servers.front().clients.front().changes.front().at = 700ms;
+    CHECK(draw_text(recording, 80, false).find("\n           end\n") != std::string::npos);
   }
 
   TEST_CASE("what was lost is told by where it was") {
@@ -297,8 +314,8 @@ TEST_SUITE("lab") {
     CHECK(fate(Answer::End::closed, Kind::slow, ok) == Fate::answered);
     CHECK(fate(Answer::End::reset, Kind::slow, ok) == Fate::lost);
     CHECK(fate(Answer::End::closed, Kind::slow, "HTTP/1.1 408 R\r\nContent-Length: 0\r\n\r\n") ==
-          Fate::told);
-    CHECK(fate(Answer::End::closed, Kind::silent, "") == Fate::told);
+          Fate::turned_away);
+    CHECK(fate(Answer::End::closed, Kind::silent, "") == Fate::turned_away);
     CHECK(fate(Answer::End::closed, Kind::slow, "") == Fate::lost);
   }
 
@@ -316,9 +333,9 @@ TEST_SUITE("lab") {
     Lab lab({.stages = {4}, .conditions = {.sleep = 300ms}});
     lab.play(parse_script("x s hello w=nothing c"));
     while (!lab.is_played()) lab.step({}, 50ms);
-    CHECK(lab.problems() == std::vector<std::string>{"there is no key 'x'",
-                                                     "there is no key 'hello'",
-                                                     "There is no wrong turn 'nothing'."});
+    CHECK(lab.problems() == std::vector<std::string>{"There is no key 'x': ? lists them.",
+                                                     "There is no key 'hello': ? lists them.",
+                                                     "there is no wrong turn 'nothing'"});
     CHECK(summary(lab.played().back().servers.at(0), 1h) == "running, answered 2 of 2");
   }
 
@@ -354,6 +371,41 @@ TEST_SUITE("lab") {
     CHECK(names() == "stage1_single_thread ");
   }
 
+  TEST_CASE("who is in the job queue, after others that were answered in a moment") {
+    Lab lab({.stages = {4}, .conditions = {.sleep = 500ms, .workers = 2}});
+    const auto jobs = [&] {
+      const Recording last = lab.played().back();
+      return last.servers.at(0).snapshots.back().second.jobs;
+    };
+    lab.play(parse_script("c c c"));
+    while (!lab.is_played()) lab.step({}, 50ms);
+    for (int i = 0; i < 4; ++i) lab.press("z");
+    const auto looks = [&] { return lab.step({}, 10ms), jobs() == std::vector<std::size_t>{5, 6}; };
+    CHECK(eventually(looks));
+  }
+
+  TEST_CASE("a server that has ended is sent no more signals") {
+    Lab lab({.stages = {1}});
+    lab.press("K");
+    REQUIRE(
+        eventually([&] { return lab.step({}, 10ms), lab.played().back().servers.at(0).ending; }));
+    lab.press("^C");
+    CHECK(lab.played().back().marks.size() == 1);
+    CHECK(text_of(lab.picture({80, 24})).find("There is no server any more") != std::string::npos);
+  }
+
+  TEST_CASE("a key that starts the servers anew ends a script; a menu does not disturb it") {
+    Lab lab({.stages = {4}, .conditions = {.sleep = 300ms}});
+    lab.play(parse_script("s . c"));
+    lab.press("?");
+    while (!lab.is_played()) lab.step({}, 50ms);
+    CHECK(lab.played().back().servers.at(0).clients.size() == 2);
+    lab.press("Esc");
+    lab.play(parse_script("s . . . ^C"));
+    lab.press("4");
+    CHECK(lab.is_played());
+  }
+
   TEST_CASE("a server that does not start is told, and the next one is on stage") {
     Lab lab({.command = {"./no-such-server"}});
     CHECK(lab.problems().size() == 1);
@@ -362,6 +414,8 @@ TEST_SUITE("lab") {
     CHECK(text_of(lab.picture({80, 24})).find("No server runs") != std::string::npos);
     lab.press("n");
     CHECK(lab.played().back().servers.at(0).name == "stage1_single_thread");
+    lab.press("0");
+    CHECK(text_of(lab.picture({80, 24})).find("cannot run ./no-such-server") != std::string::npos);
   }
 
   TEST_CASE("the Ctrl-C, played") { check_ctrl_c(play("s s s s s s . ^C . c", 1200ms)); }

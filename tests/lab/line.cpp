@@ -31,8 +31,8 @@ Line& Line::put(std::size_t at, std::string_view text, Ink ink) {
 }
 
 std::string Line::text(bool colour) const {
-  constexpr std::array<std::string_view, 10> parameters{"0",  "1",  "90", "3;90", "36",
-                                                        "32", "31", "33", "35",   "7"};
+  constexpr std::array<std::string_view, 9> parameters{"0",  "1",  "90", "3;90", "36",
+                                                       "32", "31", "33", "35"};
   std::string result;
   Ink current = Ink::plain;
   const std::size_t end = text_.find_last_not_of(' ') + 1;  // 0 if there is nothing else

@@ -6,7 +6,7 @@
 
 // A line of a terminal: characters, each in its ink. It has a width, which escape sequences have
 // not.
-enum class Ink : char { plain, bold, dim, inferred, cyan, green, red, yellow, magenta, reverse };
+enum class Ink : char { plain, bold, dim, inferred, cyan, green, red, yellow, magenta };
 
 class Line {
  public:

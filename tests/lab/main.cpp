@@ -1,7 +1,7 @@
 // lab: a control desk for servers that are about to be stopped: clients, signals and wrong turns at
 // the press of a key, and the kernel's queue before everybody's eyes.
 
-#include "keep.hpp"
+#include "files.hpp"
 #include "lab.hpp"
 #include "terminal.hpp"
 #include "tests/harness/cli.hpp"
@@ -24,8 +24,9 @@ constexpr std::string_view usage_text =
 
 Puts one server on stage, or two side by side, sends them clients and signals at
 the press of a key, and draws what can be seen of them from outside. ? lists the
-keys; Ctrl-C goes to the server, and q is the end. In the command of a server of
-your own {port}, {sleep} and {workers} are filled in.
+keys; Ctrl-C goes to the server, and q quits. In the command of a server of your
+own {port} is filled in with 0, for any port, and so are {sleep}, in ms, and
+{workers}; of several processes the one that listens is shown.
 
   --script KEYS   presses these keys by itself, such as 's s . ^C', with a dot
                   for a third of a /sleep; draws the timeline, and ends
@@ -33,19 +34,19 @@ your own {port}, {sleep} and {workers} are filled in.
                   take the place of its own
   --workers N     threads in the pool, 1 to 50 (4)
   --sleep-ms N    how long /sleep takes, 100 to 60000 (3000; in a scene 1500)
-  --keep NAME     writes what was played to NAME.txt, NAME.svg, NAME.cast (for
-                  asciinema) and NAME.keys (a script); v does so at any time (lab)
+  --save NAME     writes what was played to NAME.txt, NAME.svg, NAME.cast (for
+                  asciinema) and NAME.keys (a script); without it v writes lab.*
   --theme NAME    of the SVG: light (if left out) or dark
   --help          print this and exit
 
-It judges nobody: promises does. Exit status: 0, or 2 for a mistake in the
-command line or a script, or a server that does not start.
+It only shows; promises judges. Exit status: 0, or 2 for a mistake in the
+command line or in a script, or if a script's server does not start.
 )";
 
 struct Settings {
   Lab::Settings lab;
   std::optional<Script> script{};
-  bool keeps = false;
+  bool saves = false;
   bool help = false;
 };
 
@@ -62,7 +63,7 @@ Script scene(const std::string& name) {
 Settings parse(Arguments arguments) {
   Settings settings;
   Lab::Settings& lab = settings.lab;
-  lab.keep = "lab";
+  lab.file = "lab";
   lab.conditions.sleep = Time(0);
   while (arguments.next()) {
     const std::string flag = arguments.word();
@@ -74,9 +75,9 @@ Settings parse(Arguments arguments) {
       lab.conditions.workers = static_cast<std::size_t>(arguments.number(1, 50));
     } else if (flag == "--sleep-ms") {
       lab.conditions.sleep = Time(arguments.number(100, 60000));
-    } else if (flag == "--keep") {
-      lab.keep = arguments.value();
-      settings.keeps = true;
+    } else if (flag == "--save") {
+      lab.file = arguments.value();
+      settings.saves = true;
     } else if (flag == "--theme") {
       const std::string theme = arguments.value();
       if (theme != "light" && theme != "dark") throw Usage("--theme is light or dark");
@@ -115,7 +116,7 @@ void run_live(Lab& lab, bool plays) {
   while (interrupted == 0 && !lab.is_over() && !terminal.is_gone() && !(plays && lab.is_played())) {
     pollfd keyboard{STDIN_FILENO, POLLIN, 0};
     lab.step({&keyboard, 1}, 50ms);
-    const std::string keys = keyboard.revents == 0 ? "" : terminal.read_keys();
+    const std::string keys = terminal.read_keys();
     for (const char key : keys) lab.press(key_of(key));
     if (keys.empty() && Clock::now() < next) continue;
     terminal.show(lab.picture(terminal_size()));
@@ -145,38 +146,45 @@ void print_timeline(const Lab& lab) {
                            use_colour(STDOUT_FILENO));
 }
 
-int run(const Settings& settings) {
-  if (settings.help) {
-    std::cout << usage_text;
-    return 0;
-  }
-  const std::string blind = why_blind();
+// What the lab is for. When it ends, so do its servers.
+int run_lab(const Settings& settings, const std::string& blind) {
   const bool plays = settings.script.has_value();
-  if (!plays && !is_terminal(STDIN_FILENO))
-    throw Usage("there is no terminal whose keys could be pressed, and no --script");
-  // Now, not after the play.
-  if (settings.keeps) write_file(settings.lab.keep + ".txt", "");
-  raise_descriptor_limit();
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) std::signal(signal, on_signal);
   Lab lab(settings.lab);
   if (plays) lab.play(*settings.script);
   if (plays && !blind.empty())
     run_blind(lab);
   else
     run_live(lab, plays);
-  if (interrupted != 0) {
-    std::signal(interrupted, SIG_DFL);
-    std::raise(interrupted);  // so that who started us learns why we end
-  }
+  if (interrupted != 0) return 2;
   if (plays) {
     lab.close();
     if (!blind.empty()) std::cerr << blind << '\n';
     print_timeline(lab);
   }
   flush_stdout();
-  if (settings.keeps) lab.keep(settings.lab.keep);
+  if (settings.saves) lab.save(settings.lab.file);
   for (const std::string& problem : lab.problems()) std::cerr << "lab: " << problem << '\n';
-  return plays && !lab.problems().empty() ? 2 : 0;
+  return lab.problems().empty() ? 0 : 2;
+}
+
+int run(const Settings& settings) {
+  if (settings.help) {
+    std::cout << usage_text;
+    return 0;
+  }
+  const bool terminal = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
+  if (!settings.script && !terminal)
+    throw Usage("there is no terminal whose keys could be pressed, and no --script");
+  // Now, not after the play.
+  if (settings.saves) write_file(settings.lab.file + ".txt", "");
+  raise_descriptor_limit();
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT}) std::signal(signal, on_signal);
+  const int status = run_lab(settings, why_blind());
+  if (interrupted != 0) {
+    std::signal(interrupted, SIG_DFL);
+    std::raise(interrupted);  // so that who started us learns why we end
+  }
+  return status;
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <iterator>
 #include <span>
 
@@ -23,19 +22,27 @@ std::string cut_off(const Answer& answer, State last) {
 
 // Those that began with it, or it alone.
 std::span<const ClientRecord> batch(const ServerRecord& server, std::size_t client) {
-  const std::size_t size = std::max<std::size_t>(server.clients.at(client).batch, 1);
-  return std::span(server.clients).subspan(client, size);
+  return std::span(server.clients).subspan(client, next_row(server, client) - client);
 }
 
-std::string batch_outcome(std::span<const ClientRecord> clients, Time at) {
+// "46 200 OK, 4 lost"; `is_over`: nothing more will come.
+std::string batch_outcome(std::span<const ClientRecord> clients, Time at, bool is_over) {
   std::string text;
-  for (const Fate fate : {Fate::answered, Fate::told, Fate::lost, Fate::refused, Fate::left}) {
-    const auto count = std::ranges::count_if(clients, [&](const ClientRecord& client) {
-      return client.end && client.end->at <= at && client.end->fate == fate;
-    });
+  std::size_t left = clients.size();
+  const auto add = [&](std::size_t count, std::string_view what) {
     if (count > 0)
-      text += (text.empty() ? "" : ", ") + std::to_string(count) + ' ' + std::string(meaning(fate));
+      text += (text.empty() ? "" : ", ") + std::to_string(count) + ' ' + std::string(what);
+  };
+  for (const Fate fate :
+       {Fate::answered, Fate::turned_away, Fate::lost, Fate::refused, Fate::left}) {
+    const auto count =
+        static_cast<std::size_t>(std::ranges::count_if(clients, [&](const ClientRecord& client) {
+          return client.end && client.end->at <= at && client.end->fate == fate;
+        }));
+    add(count, meaning(fate));
+    left -= count;
   }
+  if (is_over) add(left, "still waiting");
   return text;
 }
 
@@ -58,14 +65,16 @@ std::optional<Time> Recording::stop() const {
   return found == marks.end() ? std::nullopt : std::optional(found->at);
 }
 
-std::string_view meaning(State state) {
-  constexpr std::array<std::string_view, 4> names{"connecting", "accept queue", "job queue",
-                                                  "served"};
+std::string_view meaning(const Recording& recording, State state) {
+  if (state == State::accepted && std::ranges::any_of(recording.servers, &ServerRecord::has_pool))
+    return "job queue";
+  constexpr std::array<std::string_view, 4> names{"connecting", "accept queue",
+                                                  "accepted, not read", "served"};
   return names.at(static_cast<std::size_t>(state));
 }
 
 std::string_view meaning(Fate fate) {
-  constexpr std::array<std::string_view, 5> names{"200 OK", "dismissed", "lost", "refused",
+  constexpr std::array<std::string_view, 5> names{"200 OK", "turned away", "lost", "refused",
                                                   "reset"};
   return names.at(static_cast<std::size_t>(fate));
 }
@@ -82,7 +91,8 @@ std::string name(const ServerRecord& server, std::size_t client) {
 }
 
 std::size_t next_row(const ServerRecord& server, std::size_t client) {
-  return client + std::max<std::size_t>(server.clients.at(client).batch, 1);
+  const std::size_t size = std::max<std::size_t>(server.clients.at(client).batch, 1);
+  return std::min(client + size, server.clients.size());
 }
 
 std::string seconds(Time time) {
@@ -104,8 +114,8 @@ std::string heading(const Recording& recording) {
 Time begin(const Recording& recording) {
   Time first = recording.now;
   for (const ServerRecord& server : recording.servers) {
-    if (!server.clients.empty() && !server.clients.front().changes.empty())
-      first = std::min(first, server.clients.front().changes.front().at);
+    if (!server.clients.empty()) first = std::min(first, server.clients.front().changes.front().at);
+    if (server.ending) first = std::min(first, server.ending->at);
   }
   return recording.marks.empty() ? first : std::min(first, recording.marks.front().at);
 }
@@ -123,9 +133,9 @@ Time end(const Recording& recording) {
 std::string outcome(const Recording& recording, const ServerRecord& server, std::size_t client,
                     Time at) {
   const ClientRecord& record = server.clients.at(client);
-  if (record.batch > 1) return batch_outcome(batch(server, client), at);
-  if (!record.end || record.end->at > at)
-    return recording.over && at >= recording.now ? "still waiting" : "";
+  const bool is_over = recording.over && at >= recording.now;
+  if (record.batch > 1) return batch_outcome(batch(server, client), at, is_over);
+  if (!record.end || record.end->at > at) return is_over ? "still waiting" : "";
   const std::optional<Time> stop = recording.stop();
   const auto then = stop ? record.state(*stop) : std::nullopt;
   const bool was_queued = then == State::in_kernel || then == State::accepted;
@@ -150,11 +160,26 @@ Cell cell(const ServerRecord& server, std::size_t client, Time at, Time length) 
   return result;
 }
 
-bool has_end(const Recording& recording, Fate fate) {
+namespace {
+
+template <typename Condition>
+bool any_client(const Recording& recording, Condition condition) {
   return std::ranges::any_of(recording.servers, [&](const ServerRecord& server) {
-    return std::ranges::any_of(server.clients, [&](const ClientRecord& client) {
-      return client.end && client.end->fate == fate;
-    });
+    return std::ranges::any_of(server.clients, condition);
+  });
+}
+
+}  // namespace
+
+bool has(const Recording& recording, Fate fate) {
+  return any_client(recording, [&](const ClientRecord& client) {
+    return client.end && client.end->fate == fate;
+  });
+}
+
+bool has(const Recording& recording, State state) {
+  return any_client(recording, [&](const ClientRecord& client) {
+    return std::ranges::count(client.changes, state, &Change::to) > 0;
   });
 }
 
@@ -165,7 +190,7 @@ std::string summary(const ServerRecord& server, Time at) {
     const std::optional<Fate> fate =
         client.end && client.end->at <= at ? std::optional(client.end->fate) : std::nullopt;
     const bool asks = client.kind != Kind::silent && fate != Fate::refused && fate != Fate::left;
-    asked += asks && !client.changes.empty() && client.changes.front().at <= at ? 1 : 0;
+    asked += asks && client.changes.front().at <= at ? 1 : 0;
     answered += fate == Fate::answered ? 1 : 0;
   }
   const bool ended = server.ending && server.ending->at <= at;
@@ -190,7 +215,7 @@ std::vector<std::pair<std::string, std::string>> last_words(const Recording& rec
 
 End make_end(Time at, const Answer& answer, Kind kind, State last) {
   if (answer.is_ok()) return {at, Fate::answered, "200 OK"};
-  if (answer.is_whole()) return {at, Fate::told, std::to_string(answer.status())};
-  if (kind == Kind::silent && answer.is_quiet_close()) return {at, Fate::told, "closed"};
+  if (answer.is_whole()) return {at, Fate::turned_away, std::to_string(answer.status())};
+  if (kind == Kind::silent && answer.is_quiet_close()) return {at, Fate::turned_away, "closed"};
   return {at, Fate::lost, cut_off(answer, last)};
 }

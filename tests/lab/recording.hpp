@@ -34,8 +34,8 @@ enum class State {
 };
 
 enum class Fate {
-  answered,  // 200 OK, whole
-  told,      // another answer, whole; or closed, where nothing had been asked
+  answered,     // 200 OK, whole
+  turned_away,  // by another answer, whole; or by a close, where nothing had been asked
   lost,
   refused,
   left  // it was the client that reset the connection
@@ -74,7 +74,8 @@ struct Waiting {
 struct Doing {
   std::string thread;
   std::string what;
-  bool sleeps = false;  // as whoever serves /sleep does
+  bool sleeps = false;  // as a thread that serves /sleep does
+  bool idle = false;    // a worker without a job
   std::optional<std::size_t> client{};
   bool operator==(const Doing&) const = default;
 };
@@ -82,8 +83,8 @@ struct Doing {
 // How things stand in the kernel and in the server.
 struct Snapshot {
   std::optional<AcceptQueue> queue{};  // nullopt: nobody listens
-  int resident = 0;                    // MiB of memory, at most so far
-  int mapped = 0;                      // MiB of address space
+  std::size_t resident = 0;            // MiB of memory
+  std::size_t mapped = 0;              // MiB of address space
   std::vector<Waiting> waiting{};      // in the accept queue, the first of them
   std::vector<Doing> threads{};        // the main thread first
   std::vector<std::size_t> jobs{};     // clients in the job queue, inferred
@@ -118,12 +119,13 @@ struct ServerRecord {
 // A signal, or what else was done to the servers.
 struct Mark {
   Time at;
-  std::string name;  // "^C", "STOP"
+  std::string name;  // "^C", "SIGSTOP"
   bool is_stop = false;
 };
 
 struct Recording {
   std::string title{};
+  std::string keys{};  // the script of it
   Time sleep{1500};
   std::size_t workers = 4;
   Time now{0};
@@ -134,8 +136,8 @@ struct Recording {
   std::optional<Time> stop() const;  // the first one
 };
 
-// In the words of a legend.
-std::string_view meaning(State state);
+// In the words of a legend. What is accepted and not read waits in a job queue, where there is one.
+std::string_view meaning(const Recording& recording, State state);
 std::string_view meaning(Fate fate);
 std::string_view meaning(Kind kind);  // "get", "slow"
 
@@ -167,8 +169,9 @@ struct Cell {
 };
 Cell cell(const ServerRecord& server, std::size_t client, Time at, Time length);
 
-// Has a client ended so?
-bool has_end(const Recording& recording, Fate fate);
+// Has a client ended so, or been there?
+bool has(const Recording& recording, Fate fate);
+bool has(const Recording& recording, State state);
 
 // "exit 0, answered 6 of 6"
 std::string summary(const ServerRecord& server, Time at);

@@ -38,7 +38,7 @@ def steps(page: str, heading: str) -> Iterator[Step]:
         step = Step(number, [key for keys in SPAN.findall(cells[2]) for key in keys.split()])
         limit = 1.0
         for part in cells[3].split("`"):
-            if after := re.search(r"after (\d+) s: $", part):
+            if after := re.search(r"(?:after|within) (\d+) s: $", part):
                 limit = float(after[1])
             elif re.fullmatch("[,; then]*", part) is None:
                 step.shown.append((limit, part))

@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def play(lab: Path, scene: str, folder: Path, *options: str) -> str:
-    command = [lab, "--scene", scene, "--keep", folder / scene, *options]
+    command = [lab, "--scene", scene, "--save", folder / scene, *options]
     result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
     if result.returncode != 0:
         raise AssertionError(f"{scene}: {result.stderr}")

@@ -6,7 +6,7 @@
 
 namespace {
 
-constexpr std::array<Key, 27> all{{
+constexpr std::array<Key, 28> all{{
     {"c", "a client: GET /"},
     {"s", "a slow one: GET /sleep"},
     {"z", "a silent one: sends nothing"},
@@ -14,26 +14,27 @@ constexpr std::array<Key, 27> all{{
     {"r", "a rude one: /sleep, then a reset"},
     {"b", "50 more like the last one"},
     {"^C", "Ctrl-C: SIGINT to the server"},
-    {"S", "SIGSTOP: it stands still"},
+    {"S", "SIGSTOP: it is paused"},
     {"C", "SIGCONT: it goes on"},
     {"T", "SIGTERM"},
     {"K", "SIGKILL"},
-    {"v", "keeps it: text, SVG, film, keys"},
-    {"q", "quit; the servers end as well"},
-    {"1", "stage 1, started anew"},
+    {"space", "hold the picture, or go on"},
+    {".", "a step on; script: 1/3 of /sleep"},
+    {",", "a step back"},
+    {"1", "stage 1, from its start"},
     {"2", "stage 2"},
     {"3", "stage 3"},
     {"4", "stage 4"},
+    {"0", "your own server, after a stage"},
     {"n", "the next stage"},
-    {"a", "the same again, started anew"},
+    {"a", "restart"},
     {"d", "the stage before it, beside it"},
-    {"w", "a wrong turn in; 4: out again"},
-    {"l", "a scene of the lesson"},
-    {"+", "a longer /sleep"},
-    {"-", "a shorter one"},
-    {"space", "holds the picture, or goes on"},
-    {".", "a step on; script: 1/3 of /sleep"},
-    {",", "a step back"},
+    {"w", "apply a wrong turn; 4 removes it"},
+    {"l", "play a scene of the lesson"},
+    {"+", "restart with a longer /sleep"},
+    {"-", "restart with a shorter one"},
+    {"v", "save: text, SVG, cast, keys"},
+    {"q", "quit; the servers end as well"},
 }};
 
 }  // namespace
@@ -42,8 +43,9 @@ std::span<const Key> keys() { return all; }
 
 std::string key_of(char byte) {
   if (byte == ' ') return "space";
+  if (byte == '\033') return "Esc";
   if (byte >= 1 && byte <= 26) return {'^', static_cast<char>('A' + byte - 1)};
-  return {byte};
+  return byte > ' ' && byte <= '~' ? std::string{byte} : "that one";
 }
 
 bool is_key(std::string_view word) {

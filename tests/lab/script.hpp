@@ -9,12 +9,12 @@
 
 struct Key {
   std::string_view word;     // "c", "^C", "space"
-  std::string_view meaning;  // for --help, and for who presses ?
+  std::string_view meaning;  // for whoever presses ?
 };
 
 std::span<const Key> keys();
 
-// What is behind a byte that a terminal sends: "^C" for 3, "space" for ' '.
+// The key behind a byte that a terminal sends: "^C" for 3, "space" for ' ', "Esc" for 27.
 std::string key_of(char byte);
 
 // Is it the word of a key? "w=detach" is.

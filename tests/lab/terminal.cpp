@@ -2,12 +2,14 @@
 
 #include "tests/harness/cli.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <string_view>
 #include <system_error>
 #include <termios.h>
+#include <utility>
 
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -31,7 +33,8 @@ void restore() {
   ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual);
 }
 
-extern "C" void on_crash(int signal) {
+// Of a crash, or of a signal that nobody expects.
+extern "C" void on_death(int signal) {
   restore();
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -63,7 +66,7 @@ std::string redraw(const std::vector<Line>& before, const std::vector<Line>& aft
   for (std::size_t row = 0; row < after.size(); ++row) {
     const std::string line = after[row].text(colour);
     if (row < before.size() && before[row].text(colour) == line) continue;
-    text += "\033[" + std::to_string(row + 1) + "H" + line + "\033[K";
+    text += "\033[" + std::to_string(row + 1) + "H\033[K" + line;
   }
   return text;
 }
@@ -79,27 +82,51 @@ Terminal::Terminal() : size_(terminal_size()), colour_(use_colour(STDOUT_FILENO)
     throw std::system_error(errno, std::generic_category(), "there is no terminal");
   take_over();
   write_all(enter);
-  for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, on_crash);
+  for (const int signal : {SIGSEGV, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGUSR1, SIGUSR2, SIGALRM})
+    std::signal(signal, on_death);
   std::signal(SIGCONT, on_continue);
 }
 
 Terminal::~Terminal() { restore(); }
 
+namespace {
+
+// The end of the sequence that begins at `at` with an escape: of an arrow or a function key, as
+// "\033[A", "\033[15~", "\033OP" (ECMA-48 §5.4), and "\033[[C" of the Linux console. npos: it is
+// not all there.
+std::size_t end_of_sequence(std::string_view keys, std::size_t at) {
+  if (at + 1 == keys.size()) return std::string_view::npos;
+  if (keys[at + 1] == 'O' || keys.substr(at + 1).starts_with("[["))
+    return at + (keys[at + 1] == 'O' ? 3 : 4) <= keys.size() ? at + (keys[at + 1] == 'O' ? 3 : 4)
+                                                             : std::string_view::npos;
+  if (keys[at + 1] != '[') return at + 1;  // the key Esc, and then another one
+  const auto final = std::find_if(keys.begin() + static_cast<std::ptrdiff_t>(at) + 2, keys.end(),
+                                  [](char c) { return c >= '@' && c <= '~'; });
+  return final == keys.end() ? std::string_view::npos
+                             : static_cast<std::size_t>(final - keys.begin()) + 1;
+}
+
+}  // namespace
+
 std::string Terminal::read_keys() {
-  std::string keys;
+  std::string found = std::exchange(unfinished_, "");
+  const bool had_escape = found == "\033";
   std::array<char, 256> part{};
   pollfd ready{STDIN_FILENO, POLLIN, 0};
   while (!gone_ && ::poll(&ready, 1, 0) == 1) {
     const ssize_t count = ::read(STDIN_FILENO, part.data(), part.size());
-    if (count > 0) keys.append(part.data(), static_cast<std::size_t>(count));
+    if (count > 0) found.append(part.data(), static_cast<std::size_t>(count));
     gone_ = count == 0 || (count == -1 && errno != EINTR && errno != EAGAIN);
   }
-  // An arrow, or a function key: "\033[A", "\033OP", "\033[15~".
-  for (std::size_t at; (at = keys.find('\033')) != std::string::npos;) {
-    std::size_t end = at + 1;
-    if (end < keys.size() && (keys[end] == '[' || keys[end] == 'O'))
-      end = keys.find_first_not_of("0123456789;", end + 1);
-    keys.erase(at, end == std::string::npos ? end : end + 1 - at);
+  std::string keys;
+  for (std::size_t at = 0; at < found.size();) {
+    const std::size_t end = found[at] == '\033' ? end_of_sequence(found, at) : at + 1;
+    if (end == std::string::npos && !(had_escape && found == "\033")) {
+      unfinished_ = found.substr(at);
+      break;
+    }
+    if (end == at + 1 || end == std::string::npos) keys += found[at];
+    at = std::min(end, found.size());
   }
   return keys;
 }

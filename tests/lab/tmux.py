@@ -1,6 +1,8 @@
 """A terminal that nobody looks at: tmux draws it, and tells what it shows."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +12,8 @@ from typing import Callable
 if not shutil.which("tmux"):
     print("There is no tmux, so nobody presses a key.")
     sys.exit(77)  # to Meson: skipped
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Meson's limit: what runs here is to end as well
 
 _counter = 0
 
@@ -43,7 +47,8 @@ class Tmux:
         global _counter
         _counter += 1
         self.command, self.size = command, (columns, rows)
-        self.name = f"lab-{Path('/proc/self').resolve().name}-{_counter}"
+        self.name = f"lab-{os.getpid()}-{_counter}"
+        self.socket = Path(os.environ.get("TMUX_TMPDIR", "/tmp")) / f"tmux-{os.getuid()}" / self.name
 
     def run(self, *words: str) -> str:
         command = ["tmux", "-L", self.name, "-f", "/dev/null", *words]
@@ -58,15 +63,16 @@ class Tmux:
 
     def __exit__(self, *_) -> None:
         subprocess.run(["tmux", "-L", self.name, "kill-server"], check=False, capture_output=True, timeout=20)
+        self.socket.unlink(missing_ok=True)
 
     @property
     def shell(self) -> int:
         return int(self.run("display-message", "-p", "#{pane_pid}"))
 
     def press(self, *keys: str) -> None:
-        """Enter, Space, C-c and Up are keys, anything else is typed."""
+        """Enter, Space, C-c and Up are keys, "-H 1b 5b" are bytes, anything else is typed."""
         for key in keys:
-            self.run("send-keys", key)
+            self.run("send-keys", *(key.split() if key.startswith("-H ") else [key]))
 
     def screen(self, *options: str) -> str:
         return self.run("capture-pane", "-p", *options)
