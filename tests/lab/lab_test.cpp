@@ -151,8 +151,10 @@ void check_rude_client(const Recording& recording) {
     CHECK(fate(recording, 1, i) == "200 OK");
   }
   CHECK(fate(recording, 1, 6) == "200 OK");
-  CHECK(last_words(recording, recording.servers.at(0)).back().second.find("cannot send") !=
-        std::string::npos);
+  // Each standard library words it in another way.
+  CHECK(std::ranges::any_of(recording.servers.at(0).said, [](const Said& said) {
+    return said.line.find("cannot send: Connection reset by peer") != std::string::npos;
+  }));
   CHECK(last_words(recording, recording.servers.at(1))
             .back()
             .second.ends_with("'s job failed: cannot send: Connection reset by peer"));

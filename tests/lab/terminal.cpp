@@ -95,15 +95,15 @@ namespace {
 // "\033[A", "\033[15~", "\033OP" (ECMA-48 §5.4), and "\033[[C" of the Linux console. npos: it is
 // not all there.
 std::size_t end_of_sequence(std::string_view keys, std::size_t at) {
-  if (at + 1 == keys.size()) return std::string_view::npos;
-  if (keys[at + 1] == 'O' || keys.substr(at + 1).starts_with("[["))
-    return at + (keys[at + 1] == 'O' ? 3 : 4) <= keys.size() ? at + (keys[at + 1] == 'O' ? 3 : 4)
-                                                             : std::string_view::npos;
-  if (keys[at + 1] != '[') return at + 1;  // the key Esc, and then another one
-  const auto final = std::find_if(keys.begin() + static_cast<std::ptrdiff_t>(at) + 2, keys.end(),
-                                  [](char c) { return c >= '@' && c <= '~'; });
-  return final == keys.end() ? std::string_view::npos
-                             : static_cast<std::size_t>(final - keys.begin()) + 1;
+  constexpr std::size_t missing = std::string_view::npos;
+  const std::string_view rest = keys.substr(at + 1);
+  if (rest.empty()) return missing;
+  if (const std::size_t length = rest.starts_with("[[") ? 4 : rest.front() == 'O' ? 3 : 0)
+    return at + length <= keys.size() ? at + length : missing;
+  if (rest.front() != '[') return at + 1;  // the key Esc, and then another one
+  const auto last =
+      std::ranges::find_if(rest.substr(1), [](char c) { return c >= '@' && c <= '~'; });
+  return last == rest.end() ? missing : static_cast<std::size_t>(last - keys.begin()) + 1;
 }
 
 }  // namespace
