@@ -108,8 +108,9 @@ def menus(lab: str) -> None:
         expect(tmux, "no help", lambda screen: "Any key goes back." not in screen)
         tmux.press("x")
         expect(tmux, "words", lambda screen: "There is no key 'x'" in screen)
-        tmux.press("Up", "F3", "w", "Escape", "S", "-H 1b 5b 5b 43")  # F3 of Linux' console
-        expect(tmux, "only SIGSTOP", lambda screen: "SIGSTOP at" in screen and "SIGCONT" not in screen)
+        tmux.press("Up", "F3", "w", "Escape", "S", "-H 1b 5b 5b 43", "c")  # F3 of Linux' console
+        screen = expect(tmux, "only SIGSTOP", lambda screen: "SIGSTOP at" in screen and "1 get" in screen)
+        assert "SIGCONT" not in screen, screen
         tmux.press("a")
         tmux.press("w")
         letter = re.search("(?m)^ ([a-z])  detach", expect(tmux, "turns", lambda screen: "Which wrong turn?" in screen))
@@ -219,7 +220,8 @@ def quick_and_idle(lab: str) -> None:
         time.sleep(3)
         ticks.append(sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])))
         share = (ticks[1] - ticks[0]) / os.sysconf("SC_CLK_TCK") / 3
-        assert share < 0.1, f"{share:.0%} of a processor while nothing happens"
+        print(f"{sorted(times)[3]:.3f} s from key to picture, {share:.1%} of a CPU while nothing happens")
+        assert share < 0.1, f"{share:.0%} of a CPU"
 
 
 TESTS = [frozen_server, fifty, other_sizes, held, menus, ways_to_end, stopped, poor_terminals, no_terminal, quick_and_idle]

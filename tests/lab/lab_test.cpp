@@ -289,7 +289,7 @@ TEST_SUITE("lab") {
     Recording recording = made_up();
     recording.marks = {{800ms, "SIGKILL", true}, {900ms, "^C", true}, {2000ms, "SIGTERM", true}};
     const std::string text = draw_text(recording, 80, false);
-    CHECK(text.find("\n                   SIGKILL     SIGTERM\n                    ^C\n") !=
+    CHECK(text.find("\n                   SIGKILL     SIGTERM\n                   end ^C\n") !=
           std::string::npos);
     recording.marks.clear();
     recording.servers.front().ending->at = 0ms;  // before anybody came
