@@ -341,17 +341,6 @@ TEST_SUITE("stage3") {
 #endif
   }
 
-  TEST_CASE("its workers have names, for whoever looks at it from outside") {
-    Subject subject = stage_subject(3);
-    subject.workers = 2;
-    const Server server(subject);
-    std::vector<std::string> names;
-    for (const Thread& thread : threads(server.pid())) names.push_back(thread.name);
-    CHECK(names.front() == "stage3");
-    for (const std::string name : {"worker 0", "worker 1"})
-      CHECK(std::ranges::count(names, name) == 1);
-  }
-
 #if !defined(UNDER_TSAN) && !defined(UNDER_ASAN)
   TEST_CASE("a first worker that cannot be started is named") {
     const std::string limits = "ulimit -s 1000000 && ulimit -v 500000 && exec \"$@\"";  // in KiB

@@ -21,7 +21,7 @@ AT_MOST = {
     "thread_pool.*, from stage 3 to 4": 30,
     "the longest function of the stages and common/": 25,
     "the longest file of the stages and common/, http.* aside": 120,
-    "the stages and common/": 1202,
+    "the stages and common/": 1200,
     "tests/explore/, C++, every line": 6700,
     "tests/peers/, every line": 880,
     "tests/lab/, every line": 4050,
