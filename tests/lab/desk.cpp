@@ -105,6 +105,17 @@ Doing doing(const Thread& thread, std::string name, bool is_main, bool is_stage)
   return result;
 }
 
+// The stages' threads have no names of their own. The workers are started last, one after the
+// other; who comes before them in stage 4 watches over the grace period.
+std::map<pid_t, std::string> names_of(const std::vector<Thread>& threads, std::size_t workers) {
+  std::map<pid_t, std::string> names;
+  if (threads.size() <= workers) return names;  // not all of them are there
+  const std::size_t first = threads.size() - workers;
+  for (std::size_t i = 1; i < threads.size(); ++i)
+    names[threads[i].id] = i < first ? "watch" : "worker " + std::to_string(i - first);
+  return names;
+}
+
 // Which threads have which clients, as far as it can be told: whoever sleeps has one that wants
 // /sleep, and each of both kinds has them in the order in which they became jobs. Nothing is said
 // where the numbers differ.
@@ -304,12 +315,11 @@ Snapshot Desk::look(Seat& seat, const ServerRecord& record,
     if (state == State::accepted && record.has_pool) result.jobs.push_back(i);
   }
   const std::vector<Thread> all = threads(record.pid);
+  if (seat.role.has_pool && seat.names.empty()) seat.names = names_of(all, recording_.workers);
   for (const Thread& thread : all) {
     const bool is_main = thread.id == record.pid;
-    std::string name = is_main                                ? "main"
-                       : thread.name.starts_with("the grace") ? "watch"
-                       : thread.name == all.front().name      ? "thread"
-                                                              : thread.name;
+    const auto known = seat.names.find(thread.id);
+    std::string name = is_main ? "main" : known != seat.names.end() ? known->second : "thread";
     result.threads.push_back(doing(thread, std::move(name), is_main, seat.role.is_stage));
   }
   if (seat.role.is_stage) infer(busy(seat, record, result.threads), record, served);

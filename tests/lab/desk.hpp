@@ -4,6 +4,7 @@
 #include "tests/harness/client.hpp"
 #include "tests/harness/server.hpp"
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -52,9 +53,10 @@ class Desk {
   struct Seat {
     std::unique_ptr<Server> server;
     Role role;
-    std::vector<Exchange> exchanges{};   // as the record's clients
-    std::array<std::size_t, 2> read{};   // of what it has said, by stream
-    std::vector<std::string> workers{};  // who has got the first job, the second, and so on
+    std::map<pid_t, std::string> names{};  // of its threads
+    std::vector<Exchange> exchanges{};     // as the record's clients
+    std::array<std::size_t, 2> read{};     // of what it has said, by stream
+    std::vector<std::string> workers{};    // who has got the first job, the second, and so on
   };
 
   Time now() const;
@@ -64,8 +66,7 @@ class Desk {
   void listen_to(Seat& seat, ServerRecord& record, bool ends);
   static std::vector<Doing*> busy(const Seat& seat, const ServerRecord& record,
                                   std::vector<Doing>& threads);
-  static Snapshot look(Seat& seat, const ServerRecord& record,
-                       const std::map<std::uint16_t, Peer>& table);
+  Snapshot look(Seat& seat, const ServerRecord& record, const std::map<std::uint16_t, Peer>& table);
 
   Recording recording_;
   std::vector<Seat> seats_;  // as the recording's servers
