@@ -40,7 +40,7 @@ def without_times(timeline: str) -> str:
             course = re.sub(r"(.)\1+", r"\1", client[2])
             line = f"{client[1]} {course} {client[3].strip()}"
             line = re.sub("^(.*? ):(?=[.=])", r"\1", line)  # for how long the kernel had it is a matter of luck
-        if not re.match(" (main|worker|No circle)", line):
+        if not re.match(" (main|thread|worker|No circle)", line):
             line = re.sub(r"Worker \d", "Worker N", " ".join(line.split()))
             lines.append(re.sub(r"; 1 cell.*| -+$", "", line))
     return "\n".join(lines)
