@@ -37,9 +37,9 @@ def without_times(timeline: str) -> str:
     lines = []
     for line in timeline.splitlines():
         if client := re.fullmatch(r" ([\d-]+ \w+) +([:.=#x!R-]+)(.*)", line):
-            course = re.sub(r"(.)\1+", r"\1", client[2])
+            served = re.sub(r"^[.:]{1,3}(?==)", "", client[2])  # the moment before it is served
+            course = re.sub(r"(.)\1+", r"\1", served)
             line = f"{client[1]} {course} {client[3].strip()}"
-            line = re.sub("^(.*? ):(?=[.=])", r"\1", line)  # for how long the kernel had it is a matter of luck
         if not re.match(" (main|thread|worker|No circle)", line):
             line = re.sub(r"Worker \d", "Worker N", " ".join(line.split()))
             lines.append(re.sub(r"; 1 cell.*| -+$", "", line))
