@@ -326,6 +326,7 @@ TEST_SUITE("lab") {
     CHECK(script.title == "A title");
     CHECK(script.stages == std::vector{3, 4});
     CHECK(script.keys == std::vector<std::string>{"s", "s", ".", "^C", "w=detach", "4"});
+    CHECK(parse_script("1 2 3 c").keys == std::vector<std::string>{"3", "c"});  // two fit
     CHECK(key_of('\003') == "^C");
     CHECK(key_of(' ') == "space");
     for (const Key& key : keys()) CHECK(key.meaning.size() <= 32);  // or the help is too wide

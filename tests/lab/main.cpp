@@ -1,5 +1,5 @@
 // lab: a control desk for servers that are about to be stopped: clients, signals and wrong turns at
-// the press of a key, and the kernel's queue before everybody's eyes.
+// the press of a key, and the accept queue before everybody's eyes.
 
 #include "files.hpp"
 #include "lab.hpp"

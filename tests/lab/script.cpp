@@ -63,7 +63,8 @@ Script parse_script(std::string_view text) {
     }
     std::istringstream words(line);
     for (std::string word; words >> word;) {
-      if (script.keys.empty() && word.size() == 1 && word >= "1" && word <= "4")
+      const bool begins = script.keys.empty() && script.stages.size() < 2;
+      if (begins && word.size() == 1 && word >= "1" && word <= "4")
         script.stages.push_back(word.front() - '0');
       else
         script.keys.push_back(word);

@@ -20,8 +20,8 @@ std::string key_of(char byte);
 // Is it the word of a key? "w=detach" is.
 bool is_key(std::string_view word);
 
-// A script: which stages are on stage first, what it shows, and the keys. A line that begins with #
-// is for the reader; the first one is its title.
+// A script: which stages are on stage first, two at most, what it shows, and the keys. A line that
+// begins with # is for the reader; the first one is its title.
 struct Script {
   std::string title;
   std::vector<int> stages;
