@@ -28,7 +28,7 @@ void set_nonblocking_and_cloexec(int fd) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags == -1 || ::fcntl(fd, F_SETFL, flags | O_NONBLOCK) == -1 ||
       ::fcntl(fd, F_SETFD, FD_CLOEXEC) == -1) {
-    throw_errno({"cannot set up a descriptor"});
+    throw_errno({"cannot configure a file descriptor"});
   }
 }
 

@@ -51,7 +51,7 @@ class Lines {
 
   // What log_line() could not write in time.
   void add_dropped(std::size_t count) noexcept {
-    add({"Log lines dropped, since nobody read stdout: ", Digits(count), "."});
+    add({"Log lines dropped because nobody read stdout: ", Digits(count), "."});
   }
 
   // Goes on where it was. Returns 0 when all is written, or the errno; EAGAIN if it would have to
@@ -132,7 +132,7 @@ void log_line(Parts parts) noexcept {
   if (error == EAGAIN) {
     ++dropped;
   } else if (error != 0 && !told.exchange(true)) {
-    warn_line({"cannot write to stdout: ", std::strerror(error), ". Log lines are lost."});
+    warn_line({"cannot write to stdout: ", std::strerror(error), ". Further log lines are lost."});
   }
 }
 

@@ -24,12 +24,12 @@ struct Flag {
 };
 
 constexpr std::array flags{
-    Flag{"--port", " N       listen on 127.0.0.1:N; 0 picks a free port (7878)"},
-    Flag{"--sleep-ms", " N   how long /sleep takes, in ms (5000)"},
-    Flag{"--html", " DIR     where hello.html and 404.html are"},
-    Flag{"--workers", " N    threads in the pool, 1 to 1000 (4)"},
-    Flag{"--take", " N       stop after N connections (no limit)"},
-    Flag{"--grace-ms", " N   how long a shutdown may take, in ms (30000)"},
+    Flag{"--port", " N       port on 127.0.0.1, 0 for any free one (default 7878)"},
+    Flag{"--sleep-ms", " N   how long /sleep takes, in ms (default 5000)"},
+    Flag{"--html", " DIR     folder with hello.html and 404.html"},
+    Flag{"--workers", " N    threads in the pool, 1 to 1000 (default 4)"},
+    Flag{"--take", " N       stop after N connections (default: no limit)"},
+    Flag{"--grace-ms", " N   longest a shutdown may take, in ms (default 30000)"},
 };
 
 bool is_known(std::string_view name, Flags more) {

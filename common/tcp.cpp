@@ -89,7 +89,7 @@ std::uint16_t TcpListener::port() const {
   sockaddr_in address{};
   socklen_t size = sizeof address;
   if (::getsockname(fd(), reinterpret_cast<sockaddr*>(&address), &size) == -1) {
-    throw_errno({"cannot tell the port"});
+    throw_errno({"cannot read the port number"});
   }
   return ntohs(address.sin_port);
 }

@@ -23,7 +23,7 @@ Worker::Worker(std::size_t id, Receiver<Job> receiver)
     : id(id), thread(start_thread("worker " + std::to_string(id), work, id, std::move(receiver))) {}
 
 ThreadPool::ThreadPool(std::size_t size) {
-  if (size == 0) throw std::invalid_argument("a pool needs a worker");
+  if (size == 0) throw std::invalid_argument("a pool needs at least one worker");
   auto [sender, receiver] = channel<Job>();
   sender_ = std::move(sender);
   for (std::size_t id = 0; id < size; ++id) workers_.emplace_back(id, receiver);

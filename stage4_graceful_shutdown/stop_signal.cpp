@@ -58,7 +58,7 @@ extern "C" void on_signal(int signal) {
 }  // namespace
 
 void stop_signal::install() {
-  if (::pipe(stop_pipe.data()) == -1) throw_errno({"cannot make a pipe"});
+  if (::pipe(stop_pipe.data()) == -1) throw_errno({"cannot create a pipe"});
   for (const int fd : stop_pipe) set_nonblocking_and_cloexec(fd);
 
   struct sigaction action{};
@@ -70,7 +70,7 @@ void stop_signal::install() {
     struct sigaction inherited{};
     if (::sigaction(signal, nullptr, &inherited) == -1) throw_errno({"cannot look at a signal"});
     if (signal == SIGHUP && inherited.sa_handler == SIG_IGN) continue;
-    if (::sigaction(signal, &action, nullptr) == -1) throw_errno({"cannot handle a signal"});
+    if (::sigaction(signal, &action, nullptr) == -1) throw_errno({"cannot install a handler"});
     sigaddset(&handled, signal);
   }
   // A blocked signal is inherited like an ignored one, and would never be heard of.

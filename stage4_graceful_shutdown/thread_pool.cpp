@@ -38,7 +38,7 @@ Worker::Worker(std::size_t id, Receiver<Job> receiver)
 // It delegates: once ThreadPool() is done, the destructor runs even if this one throws, and joins
 // the workers that were started.
 ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {
-  if (size == 0) throw std::invalid_argument("a pool needs a worker");
+  if (size == 0) throw std::invalid_argument("a pool needs at least one worker");
   auto [sender, receiver] = channel<Job>();
   sender_ = std::move(sender);
   for (std::size_t id = 0; id < size; ++id) workers_.emplace_back(id, receiver);

@@ -67,7 +67,7 @@ def require_rest(server: Server, when: str) -> None:
     before = server.wanted_cpu()
     time.sleep(1)
     wanted = server.wanted_cpu() - before
-    require(wanted < 0.25, f"{when}, it wants {wanted:.2f} s of processor time in a second. Does it spin?")
+    require(wanted < 0.25, f"{when}, it wants {wanted:.2f} s of CPU time in a second. Does it spin?")
 
 
 def pool_runs(tree: Tree, scene: str) -> None:

@@ -54,7 +54,7 @@ int probe() {
   const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
   if (rests > 0) std::cout << "it rests " << rests << " times." << std::endl;
   if (clients != 3) std::cout << clients << " of 3 clients are accepted." << std::endl;
-  if (used > 0.1) std::cout << "it spins: " << used << " s of processor time." << std::endl;
+  if (used > 0.1) std::cout << "it spins: " << used << " s of CPU time." << std::endl;
   return rests == 0 && clients == 3 && used <= 0.1 ? 0 : 1;
 }
 

@@ -106,7 +106,7 @@ TEST_SUITE("harness") {
          "\n{\"kept\": 1, \"broken\": 1, \"not_judged\": 0, "},
         {"P --only 12 -- S1", "exit 1", "has no {take}"},
         {"P --only 3,12 -- S1", "exit 0", "Keeps 1 of 2.\n"},
-        {"P --only 9,12", "exit 0", "8 of 8 verdicts are the expected ones.\n"},
+        {"P --only 9,12", "exit 0", "8 of 8 verdicts are as expected.\n"},
         {"P --only 11 --repeat 2 -- S1", "exit 1", "x 0/2\n   run 1: SIGINT"},
         {"P --only 11 --repeat 2 --json -- S1", "exit 1",
          ", \"run\": 1, \"kept\": 0, \"runs\": 2}"},

@@ -118,7 +118,7 @@ std::uint16_t looked_at = 0;
 
 Worker start_worker(const std::function<Judgement()>& judge, Clock::time_point limit) {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) == -1) fail("cannot make a pipe");
+  if (::pipe2(ends.data(), O_CLOEXEC) == -1) fail("cannot create a pipe");
   Worker worker;
   worker.pipe = FileDescriptor(ends[0]);
   const FileDescriptor write_end(ends[1]);

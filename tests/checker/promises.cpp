@@ -436,7 +436,7 @@ Judgement answers_whole(const Subject& subject) {
   }
   if (server.wait_for_exit(100ms)) return broken(ending(server) + ", after the last conversation");
   if (wrong == 0)
-    return kept(to_string(all.size()) + " conversations, each a whole answer or a quiet close");
+    return kept(to_string(all.size()) + " conversations, each with a full answer or a clean close");
   by_hand = first_by_hand;
   std::string evidence =
       n_of_m(wrong, all.size()) + " conversations went wrong; the first, " + first;
@@ -484,7 +484,7 @@ Judgement nobody_blocks(const Subject& subject) {
   Client beside = let_in(server, ", beside a silent client", request("/"));
   const Answer answer = beside.read(at_once);
   if (!answer.is_ok()) return broken("beside a silent client: " + answer.text());
-  return kept("answered before an earlier /sleep, and beside a silent client");
+  return kept("answered ahead of an earlier /sleep, and despite a silent client");
 }
 
 Judgement all_workers_busy(const Subject& subject) {
@@ -995,8 +995,8 @@ Judgement out_of_descriptors(const Subject& subject) {
   const double before = processor_seconds_of(server);
   pause_for(1s);
   if (const double used = processor_seconds_of(server) - before; used > 0.15)
-    return broken("spins while it has no descriptors: " + to_string(used).substr(0, 4) +
-                  " s of processor time in a second");
+    return broken("spins while out of descriptors: " + to_string(used).substr(0, 4) +
+                  " s of CPU time in a second");
   by_hand = beside_silent(60, "wait; curl -m 3 localhost:7878/");
   crowd.clear();
   Client client =
@@ -1050,7 +1050,7 @@ Judgement as_process_one(const Subject& subject) {
       "  # started as: unshare -Ur --pid --fork {server}";
   const auto sleep = about(600ms);
   const std::unique_ptr<Server> server = start_as_process_one(subject, sleep);
-  if (server == nullptr) return not_judged("no PID namespaces here");
+  if (server == nullptr) return not_judged("cannot create a PID namespace here");
   std::vector<Client> slow = start_slow(*server, 1);
   if (count_running(*server, slow) == 0) return none_running(subject, slow);
   server->send(SIGTERM);
@@ -1096,23 +1096,23 @@ constexpr auto N = Verdict::not_judged;
 
 std::span<const Promise> promises() {
   static constexpr std::array<Promise, 17> all{{
-      {1, "a whole answer or a quiet close, always", {K, K, K, K}, answers_whole},
-      {2, "one slow or silent client blocks nobody", {B, K, K, K}, nobody_blocks},
-      {3, "200 clients do not make 200 threads", {K, B, K, K}, few_threads},
-      {4, "a stop: each running request is answered", {B, B, B, K}, finishes_running},
-      {5, "  and each one queued behind the workers", {B, B, B, K}, finishes_queued},
-      {6, "  and each one in the kernel's queue", {B, B, B, K}, finishes_unaccepted},
-      {7, "  and late clients are refused at once", {B, B, B, K}, frees_the_port},
-      {8, "  and 100 silent clients do not delay it", {B, B, B, K}, silent_clients},
-      {9, "  but it takes no longer than --grace-ms", {B, B, B, K}, gives_up},
-      {10, "a second Ctrl-C quits, 2nd SIGTERM not", {B, B, B, K}, repeated_signals},
-      {11, "a stop at any instant: exit 0, at once", {B, B, B, K}, stops_at_any_instant},
-      {12, "--take 2 answers two, refuses the third", {N, N, N, K}, takes_a_few},
-      {13, "a client that resets ends only itself", {B, B, B, K}, rude_clients},
-      {14, "out of descriptors it waits and recovers", {N, B, B, K}, out_of_descriptors},
-      {15, "a stop is a stop for process 1 as well", {B, B, B, K}, as_process_one},
-      {16, "stopped under full load it loses nobody", {B, B, B, K}, stops_under_load},
-      {17, "as many slow as workers delay nobody", {B, K, B, B}, all_workers_busy},
+      {1, "always a full answer or a clean close", {K, K, K, K}, answers_whole},
+      {2, "one slow or silent client blocks no one", {B, K, K, K}, nobody_blocks},
+      {3, "200 clients do not need 200 threads", {K, B, K, K}, few_threads},
+      {4, "on shutdown: running requests finish", {B, B, B, K}, finishes_running},
+      {5, "  requests waiting for a worker finish", {B, B, B, K}, finishes_queued},
+      {6, "  requests in the accept queue finish", {B, B, B, K}, finishes_unaccepted},
+      {7, "  late clients are refused immediately", {B, B, B, K}, frees_the_port},
+      {8, "  100 silent clients cannot delay it", {B, B, B, K}, silent_clients},
+      {9, "  it takes no longer than --grace-ms", {B, B, B, K}, gives_up},
+      {10, "2nd Ctrl-C quits; 2nd SIGTERM is ignored", {B, B, B, K}, repeated_signals},
+      {11, "stopped at any time, it exits 0 quickly", {B, B, B, K}, stops_at_any_instant},
+      {12, "--take 2: serves two, refuses the third", {N, N, N, K}, takes_a_few},
+      {13, "a client's reset harms only that client", {B, B, B, K}, rude_clients},
+      {14, "out of descriptors: waits, then recovers", {N, B, B, K}, out_of_descriptors},
+      {15, "as process 1, it still obeys SIGTERM", {B, B, B, K}, as_process_one},
+      {16, "stopped under full load, it loses no one", {B, B, B, K}, stops_under_load},
+      {17, "one slow client per worker blocks no one", {B, K, B, B}, all_workers_busy},
   }};
   return all;
 }

@@ -158,7 +158,7 @@ void print_json_sum(std::span<const Verdicts> all, const Course& course, unsigne
 }
 
 void print_matrix_header() {
-  std::cout << "   A server of stage...                     1        2        3        4\n";
+  std::cout << "   Stage...                                 1        2        3        4\n";
 }
 
 void print_matrix_row(std::span<const Verdicts> stages, const Style& style) {
@@ -173,7 +173,7 @@ void print_matrix_row(std::span<const Verdicts> stages, const Style& style) {
 void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
   if (!style.brief && !style.evidence && all.size() > 20) print_matrix_header();
   std::cout << std::ranges::count(all, true, &Verdicts::are_as_expected) << " of " << all.size()
-            << " verdicts are the expected ones.\n";
+            << " verdicts are as expected.\n";
   for (const Verdicts& one : all) {
     if (one.are_as_expected) continue;
     std::string line = "Stage " + std::to_string(one.task->stage) + ", promise " +

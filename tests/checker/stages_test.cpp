@@ -400,7 +400,7 @@ TEST_SUITE("stage4") {
     for (int i = 0; i < 3; ++i) CHECK(ask(server.port(), "/").text() == "200, whole");
     server.send(SIGINT);
     CHECK(run(server).with(0));
-    CHECK(server.err() == "cannot write to stdout: Broken pipe. Log lines are lost.\n");
+    CHECK(server.err() == "cannot write to stdout: Broken pipe. Further log lines are lost.\n");
   }
 
   TEST_CASE("nobody reads its log or its errors: it serves, and stops, all the same") {
@@ -430,7 +430,7 @@ TEST_SUITE("stage4") {
     read_some(log.read_end);
     CHECK(ask(server.port(), "/").text() == "200, whole");
     const std::string said = read_some(log.read_end);
-    CHECK(said.starts_with("Log lines dropped, since nobody read stdout: 7.\nWorker "));
+    CHECK(said.starts_with("Log lines dropped because nobody read stdout: 7.\nWorker "));
     CHECK(said.ends_with(" got a job; executing.\n"));
 
     fill(filling);
@@ -438,7 +438,7 @@ TEST_SUITE("stage4") {
     server.send(SIGTERM);
     CHECK(run(server).with(0));
     // With the line "Shutting down." itself it is two, and there will be no next line.
-    CHECK(server.err() == "Log lines dropped, since nobody read stdout: 2.\n");
+    CHECK(server.err() == "Log lines dropped because nobody read stdout: 2.\n");
   }
 
   TEST_CASE("a terminal that nobody reads fills up, in the middle of a line") {
@@ -457,7 +457,7 @@ TEST_SUITE("stage4") {
     server.send(SIGTERM);
     CHECK(run(server).with(0));
     read_all();
-    CHECK(said.find("\nLog lines dropped, since nobody read stdout: ") != std::string::npos);
+    CHECK(said.find("\nLog lines dropped because nobody read stdout: ") != std::string::npos);
     // A line that has broken off is ended before the next one begins.
     std::istringstream lines(said);
     for (std::string line; std::getline(lines, line);) {
@@ -490,8 +490,8 @@ TEST_SUITE("stage4") {
     for (int i = 0; i < 60; ++i) REQUIRE(ask(server.port(), "/").text() == "200, whole");
     server.send(SIGTERM);
     CHECK(run(server).with(0));
-    CHECK(
-        server.err().starts_with("cannot write to stdout: File too large. Log lines are lost.\n"));
+    CHECK(server.err().starts_with(
+        "cannot write to stdout: File too large. Further log lines are lost.\n"));
   }
 
   TEST_CASE("whatever a parent has ignored or closed, it serves and stops") {
@@ -521,7 +521,7 @@ TEST_SUITE("stage4") {
       for (int i = 0; i < 5; ++i) CHECK(ask(server.port(), "/").text() == "200, whole");
       server.send(SIGTERM);
       CHECK(run(server).with(0));
-      CHECK(server.err().starts_with("Log lines dropped, since nobody read stdout: "));
+      CHECK(server.err().starts_with("Log lines dropped because nobody read stdout: "));
     }
   }
 
@@ -690,7 +690,7 @@ TEST_SUITE("stage4") {
     Server server(stage_subject(4), {}, {.out = log.write_end.get()});
     server.send(SIGTERM);
     CHECK(run(server).with(0));
-    CHECK(server.err().starts_with("Log lines dropped, since nobody read stdout: "));
+    CHECK(server.err().starts_with("Log lines dropped because nobody read stdout: "));
   }
 
   TEST_CASE("out of memory it waits for some, and nobody is lost") {

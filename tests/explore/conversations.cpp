@@ -715,7 +715,7 @@ class RealRun {
  public:
   explicit RealRun(const Conversation& conversation) {
     std::array<int, 2> ends{};
-    if (::pipe(ends.data()) == -1) throw std::runtime_error("cannot make a pipe");
+    if (::pipe(ends.data()) == -1) throw std::runtime_error("cannot create a pipe");
     child_ = ::fork();
     if (child_ == 0) {
       conversation.talk();

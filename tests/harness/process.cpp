@@ -38,7 +38,7 @@ struct Pipe {
 
 Pipe make_pipe() {
   std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) == -1) fail("cannot make a pipe");
+  if (::pipe2(ends.data(), O_CLOEXEC) == -1) fail("cannot create a pipe");
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
@@ -101,7 +101,7 @@ int poll_until(std::span<pollfd> what, Clock::time_point deadline) {
     const int ready = ::poll(what.data(), what.size(), static_cast<int>(wait.count()));
     if (Clock::now() > time_limit.load()) throw OutOfTime();
     if (ready > 0) return ready;
-    if (ready == -1 && errno != EINTR) fail("cannot wait");
+    if (ready == -1 && errno != EINTR) fail("cannot poll");
     if (ready == 0 && wait >= left && end == deadline) return 0;
   }
 }

@@ -123,7 +123,7 @@ def menus(lab: str) -> None:
         tmux.press("s")
         expect(tmux, "it serves", lambda screen: "/sleep, 0." in screen)
         tmux.press("C-c")
-        expect(tmux, "it loses it", lambda screen: "cut off" in screen and "exit 0" in screen)
+        expect(tmux, "it loses it", lambda screen: "closed without" in screen and "exit 0" in screen)
         tmux.press("v")
         expect(tmux, "kept", lambda screen: "Saved as" in screen)
         tmux.press("4")

@@ -302,10 +302,10 @@ TEST_SUITE("lab") {
     const auto text = [](Answer::End end, State state, std::string bytes = "") {
       return make_end(1ms, {end, std::move(bytes), {}}, Kind::slow, state).text;
     };
-    CHECK(text(Answer::End::closed, State::served) == "cut off: no answer came");
-    CHECK(text(Answer::End::closed, State::accepted) == "cut off: no answer came");
-    CHECK(text(Answer::End::reset, State::served) == "reset: no answer came");
-    CHECK(text(Answer::End::reset, State::accepted) == "reset: accepted, not read");
+    CHECK(text(Answer::End::closed, State::served) == "closed without an answer");
+    CHECK(text(Answer::End::closed, State::accepted) == "closed without an answer");
+    CHECK(text(Answer::End::reset, State::served) == "reset without an answer");
+    CHECK(text(Answer::End::reset, State::accepted) == "reset: request never read");
     CHECK(text(Answer::End::reset, State::in_kernel) == "reset: never accepted");
     CHECK(text(Answer::End::reset, State::connecting) == "never connected");
     CHECK(text(Answer::End::reset, State::served, "HTTP") == "reset after 4 bytes");

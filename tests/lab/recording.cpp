@@ -15,9 +15,9 @@ std::string n_of_m(std::size_t n, std::size_t m) {
 std::string cut_off(const Answer& answer, State last) {
   if (!answer.bytes.empty()) return answer.text();
   if (last == State::connecting) return "never connected";
-  if (answer.end != Answer::End::reset) return "cut off: no answer came";
+  if (answer.end != Answer::End::reset) return "closed without an answer";
   if (last == State::in_kernel) return "reset: never accepted";
-  return last == State::accepted ? "reset: accepted, not read" : "reset: no answer came";
+  return last == State::accepted ? "reset: request never read" : "reset without an answer";
 }
 
 // Those that began with it, or it alone.

@@ -104,8 +104,8 @@ def tell(turn: WrongTurn, judgements: list[dict], kind: str) -> bool:
     seen = None
     if turn.symptoms:
         seen = judgements[next(iter(turn.symptoms))[0] - 1]
-        # A title may be the second half of a sentence that the row above it began.
-        title = re.sub("^  ", "a stop: ", seen["title"])
+        # The rows below promise 4 are about a shutdown, too, and leave the word out.
+        title = re.sub("^  ", "on shutdown: ", seen["title"])
         print(f"  {seen['promise']} {title}: {seen['verdict']}\n    {seen['evidence']}")
     others = [str(j["promise"]) for j in judgements if j["verdict"] == "broken" and j is not seen]
     if others:

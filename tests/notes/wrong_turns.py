@@ -132,7 +132,7 @@ WRONG_TURNS = [
     WrongTurn(
         "busy_without_descriptors",
         "without descriptors, accept() is called again immediately",
-        {(14,): "spins while it has no descriptors"},
+        {(14,): "spins while out of descriptors"},
         explored=("full", "never ends"),
     ),
 ]

@@ -91,7 +91,7 @@ PEERS = {
     "python-session": Peer(["setsid", "-w", sys.executable, HERE / "server.py", "PORT", "1000", "1.1", "graceful"],
                            port=True, kept="2 13", only="2,13"),
     "python-wrapped": Peer(["FOLDER/wrapper", "{port}", "{sleep}", "1.1", "graceful"], **GRACEFUL,
-                           says=["spins while it has no descriptors"]),
+                           says=["spins while out of descriptors"]),
     "python-daemon": python("1.1", "daemon", error="has gone into the background"),
     "forker": python("1.1", "graceful", "litter", **GRACEFUL, left_behind=True),
     "node": Peer(NODE, kept="2 3 13 17", broken="1 4 5 6 7 8 9 10 11 14 15 16"),
