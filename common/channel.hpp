@@ -10,11 +10,11 @@
 #include <utility>
 
 // Rust's std::sync::mpsc: an unbounded queue from a Sender to a Receiver. Copies of the Receiver
-// share what there is to receive, as the chapter's Arc<Mutex<Receiver>> does.
+// share that queue, as with the chapter's Arc<Mutex<Receiver>>: each value reaches one of them.
 //
 //   auto [sender, receiver] = channel<Job>();
 //
-// The channel is closed by the Sender's destructor. What was sent before is still received.
+// The Sender's destructor closes the channel. Values sent before that are still received.
 
 template <typename T>
 struct ChannelState {
@@ -28,7 +28,7 @@ struct ChannelState {
 template <typename T>
 class Sender {
  public:
-  Sender() = default;  // connected to nothing: for a member that is assigned later
+  Sender() = default;  // no channel yet: for a member that is assigned later
   explicit Sender(std::shared_ptr<ChannelState<T>> state) : state_(std::move(state)) {}
   Sender(Sender&&) = default;
   Sender& operator=(Sender other) noexcept {
@@ -37,16 +37,16 @@ class Sender {
   }
   ~Sender() {
     if (!state_) return;
-    // Without the mutex, a receiver that has just seen "not closed", and is about to sleep, would
-    // miss the wake-up and sleep for ever.
+    // Without the mutex, a receiver that has just seen "not closed" and is about to sleep would
+    // miss the wake-up and sleep forever.
     const std::lock_guard lock(state_->mutex);
     state_->closed = true;
     state_->changed.notify_all();
   }
 
-  // Does not wait for a receiver. From any thread. Throws std::bad_alloc if there is no memory.
+  // Does not wait for a receiver. Thread-safe. Throws std::bad_alloc if there is no memory.
   void send(T value) {
-    std::list<T> one;  // The memory is found here: nobody holds the mutex while waiting for it.
+    std::list<T> one;  // Allocated before locking: nobody holds the mutex while waiting for memory.
     one.push_back(std::move(value));
     {
       const std::lock_guard lock(state_->mutex);
@@ -55,7 +55,7 @@ class Sender {
     state_->changed.notify_one();
   }
 
-  // If more than `few` values wait to be received: waits until none does, but at most `limit`.
+  // If more than `few` values are queued, waits until none is, but at most for `limit`.
   void wait_if_more_than(std::size_t few,
                          std::chrono::milliseconds limit = std::chrono::milliseconds(1)) {
     std::unique_lock lock(state_->mutex);
@@ -73,9 +73,9 @@ class Receiver {
   explicit Receiver(std::shared_ptr<ChannelState<T>> state) : state_(std::move(state)) {}
 
   // Waits for the next value. Returns nullopt once the channel is closed and empty: Rust's Err.
-  // From any thread, as if the chapter's Mutex were built in; but who waits does not hold it.
+  // Thread-safe, as if the chapter's Mutex were built in, but a waiting receiver does not hold it.
   std::optional<T> recv() {
-    std::list<T> one;  // Outlives the lock, so its memory is given back without the mutex.
+    std::list<T> one;  // Outlives the lock, so its memory is freed without the mutex.
     std::unique_lock lock(state_->mutex);
     state_->changed.wait(lock, [&] { return !state_->queue.empty() || state_->closed; });
     if (state_->queue.empty()) return std::nullopt;

@@ -8,12 +8,12 @@
 
 using Clock = std::chrono::steady_clock;
 
-// Throws std::system_error with the errno of the call that has just failed, and with what was being
-// done: throw_errno({"cannot read ", path}). Takes parts, because to join them first could change
-// errno: C lets any call do that, also one that succeeds (C17 §7.5).
+// Throws std::system_error with the errno of the call that has just failed, and with what it was
+// for: throw_errno({"cannot read ", path}). Takes parts, because joining them first could change
+// errno: in C any library function may, even one that succeeds (C17 §7.5).
 [[noreturn]] void throw_errno(std::initializer_list<std::string_view> doing);
 
-// Owns one descriptor and closes it: Rust's OwnedFd.
+// Owns one file descriptor and closes it: Rust's OwnedFd.
 class FileDescriptor {
  public:
   FileDescriptor() = default;
@@ -32,27 +32,27 @@ class FileDescriptor {
 };
 
 // Makes reads, writes and accepts on `fd` fail with EAGAIN instead of waiting (O_NONBLOCK), and
-// closes it in a program that this one turns into (FD_CLOEXEC). Throws std::system_error.
+// has execve(2) close it (FD_CLOEXEC). Throws std::system_error.
 void set_nonblocking_and_cloexec(int fd);
 
-// If the kernel had no memory for a call (ENOMEM, ENOBUFS), pauses, and returns true: that passes,
-// and is no client's fault. Leaves errno as it was.
+// If `error` says that the kernel is short of memory (ENOMEM, ENOBUFS), pauses for 10 ms and
+// returns true: the shortage is temporary, and no client's doing. Leaves `error` in errno.
 bool pause_if_short(int error) noexcept;
 
-// poll(2), also where a signal interrupts it: waits until `fd` is ready for `events` (POLLIN,
-// POLLOUT): true. False once `deadline` has passed, or as soon as `interrupt` can be read, and -1
-// never can. A deadline of now only looks. If poll(2) fails, pauses, and returns true: whoever then
-// tries `fd` is told what is wrong, or waits again.
+// poll(2), restarted after a signal. True once `fd` is ready for `events` (POLLIN, POLLOUT), false
+// once `deadline` has passed or `interrupt` (-1: none) is readable. A deadline of now only checks.
+// If poll(2) fails, pauses for 10 ms and returns true: the caller's next call on `fd` then reports
+// what is wrong, or has to wait again.
 bool wait_ready(int fd, short events, Clock::time_point deadline, int interrupt = -1) noexcept;
 
-// How to wait until `fd` can be read: true when it can, false once `deadline` has passed.
+// How to wait until `fd` is readable: true when it is, false once `deadline` has passed.
 using Wait = std::function<bool(int fd, Clock::time_point deadline)>;
 
-// As wait_ready(), for POLLIN. But after the deadline it does not even look, so that a loop of
-// waiting and reading ends, however much comes.
+// wait_ready() for POLLIN, except that after the deadline it does not even check, so that a loop of
+// waits and reads ends, however much arrives.
 bool wait_readable_unless(int fd, Clock::time_point deadline, int interrupt);
 
-// The plain way.
+// The plain Wait, without an interrupt.
 inline bool wait_readable(int fd, Clock::time_point deadline) {
   return wait_readable_unless(fd, deadline, -1);
 }

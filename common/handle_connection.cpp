@@ -16,12 +16,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto head_deadline = 5s;      // for the whole head: a trickle does not renew it
+constexpr auto head_deadline = 5s;      // for the whole head: a trickle does not extend it
 constexpr std::size_t max_head = 8192;  // bytes
 constexpr auto linger_deadline = 1s;
 constexpr std::size_t max_late_input = 1 << 20;  // bytes
 
-// With read(2), not a std::ifstream: that need not set errno, and hides an error halfway.
+// Uses read(2): a std::ifstream need not set errno, and may hide an error halfway through.
 std::string read_file(const std::string& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() == -1) throw_errno({"cannot read ", path});
@@ -35,7 +35,7 @@ std::string read_file(const std::string& path) {
   }
 }
 
-// What has come of a request so far.
+// The part of a request that has arrived so far.
 struct Received {
   std::array<char, max_head> buffer;
   std::size_t size = 0;
@@ -43,13 +43,13 @@ struct Received {
   std::string_view text() const { return {buffer.data(), size}; }
 };
 
-// Reads up to the blank line, however the head is cut up. Returns nullopt if there is nothing to
-// answer: no whole head in time, or ever. Throws HttpError if it does not fit into the buffer.
+// Reads up to the blank line, however the head is split up. Returns nullopt if no whole head
+// arrives in time, or at all. Throws HttpError if the head does not fit into the buffer.
 std::optional<std::string_view> read_head(TcpStream& stream, Received& received, const Wait& wait) {
   const auto deadline = Clock::now() + head_deadline;
   bool in_time = true;
   while (true) {
-    // Read, then wait: what has arrived by the deadline is always looked at once more.
+    // Read, then wait: what has arrived by the deadline still counts.
     const std::span<char> room = std::span(received.buffer).subspan(received.size);
     const std::optional<std::size_t> count = stream.try_read(room);
     if (count == std::size_t{0}) return std::nullopt;
@@ -71,15 +71,15 @@ std::string answer(const Request& request, const Site& site) {
                        found ? site.hello : site.not_found, request.method != "HEAD");
 }
 
-// A close with input unread makes the kernel send a reset, which destroys the answer on its way
-// (RFC 9112 §9.6). So we end our side, and read theirs into `buffer` until they have ended it too.
+// Closing with unread input makes the kernel send a reset, which can destroy the answer in flight
+// (RFC 9112 §9.6). So send a FIN first, and read into `buffer` until the client's FIN arrives.
 void discard_input(TcpStream& stream, std::span<char> buffer, const Wait& wait) {
   stream.shutdown_write();
   const auto deadline = Clock::now() + linger_deadline;
   while (wait(stream.fd(), deadline)) {
     if (stream.try_read(buffer) == std::size_t{0}) return;
   }
-  // Time is up. What is here already is still taken, but a flood does not hold us.
+  // Time is up. Take what has already arrived, but do not let a flood hold the thread.
   for (std::size_t size = 0; size < max_late_input;) {
     const std::size_t count = stream.try_read(buffer).value_or(0);
     if (count == 0) return;
@@ -100,7 +100,7 @@ void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
   try {
     const std::optional<std::string_view> head = read_head(stream, received, wait);
     if (!head) {
-      // Whoever has begun to speak may go on in this very moment, which is no reason to reset.
+      // A client that has sent part of a head may be sending the rest: no reason for a reset.
       if (received.size > 0) discard_input(stream, received.buffer, wait);
       return;
     }
@@ -112,7 +112,7 @@ void handle_connection(TcpStream stream, const Site& site, const Wait& wait) {
                              !is_head_request(received.text()));
   }
   stream.write_all(response);
-  // Or something has come meanwhile: a /sleep is long.
+  // More may have arrived in the meantime: a /sleep is long.
   more_input = more_input || stream.try_read(received.buffer).value_or(0) > 0;
   if (more_input) discard_input(stream, received.buffer, wait);
 }

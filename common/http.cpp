@@ -14,7 +14,7 @@ void check(bool well_formed) {
   if (!well_formed) throw HttpError(status::bad_request);
 }
 
-// Sets of characters. Not by <cctype>, since what that says depends on the locale.
+// Sets of characters. Not from <cctype>, whose answers depend on the locale.
 constexpr std::string_view digits = "0123456789";
 constexpr std::string_view hex_digits = "0123456789abcdefABCDEF";
 constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -64,7 +64,7 @@ bool is_host(std::string_view text) {
   return port.empty() || (port[0] == ':' && port.find_first_not_of(digits, 1) == port.npos);
 }
 
-// The part of `text` before `separator`; `text` keeps what follows it. Without one: malformed.
+// Splits `text` at `separator`: returns what is before, keeps what is after. Malformed without one.
 std::string_view take_until(std::string_view& text, char separator) {
   const std::size_t end = text.find(separator);
   check(end != std::string_view::npos);
@@ -73,8 +73,8 @@ std::string_view take_until(std::string_view& text, char separator) {
   return part;
 }
 
-// The next line without its ending, CR LF or, as RFC 9112 §2.2 allows, LF alone. Control bytes are
-// refused, a bare CR among them (§2.2, RFC 9110 §5.5); a tab is white space.
+// Takes the next line, without its CR LF or, as RFC 9112 §2.2 allows, lone LF. Refuses control
+// bytes, including a bare CR (§2.2, RFC 9110 §5.5), but not tabs, which are white space.
 std::string_view take_line(std::string_view& text) {
   std::string_view line = take_until(text, '\n');
   if (line.ends_with('\r')) line.remove_suffix(1);
@@ -88,8 +88,8 @@ std::string_view trim(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t") + 1);
 }
 
-// The four forms of a request target, RFC 9112 §3.2. Returns the path and query; what asks for
-// something else ("*", "host:443", another scheme) as it is.
+// Parses the four forms of a request target, RFC 9112 §3.2. Returns the path and query, or the
+// whole target if it asks for something else ("*", "host:443", another scheme).
 std::string_view parse_target(std::string_view method, std::string_view target) {
   if (method == "CONNECT") {
     const std::size_t colon = target.rfind(':');
@@ -120,11 +120,11 @@ bool parse_version(std::string_view version) {
   return version[7] >= '1';
 }
 
-// What the fields say that matters to a server that reads no body.
+// The header fields that matter to a server that reads no body.
 struct Fields {
   int hosts = 0;
   std::optional<std::uint64_t> length;
-  std::optional<std::string> codings;  // of all Transfer-Encoding lines, a comma after each
+  std::optional<std::string> codings;  // of all Transfer-Encoding lines, each followed by a comma
 };
 
 void parse_field(std::string_view line, Fields& fields) {
@@ -146,8 +146,8 @@ void parse_field(std::string_view line, Fields& fields) {
   }
 }
 
-// RFC 9112 §6.1 and §6.3: what others may read in a different way than we do is refused. Empty list
-// elements count for nothing (RFC 9110 §5.6.1).
+// RFC 9112 §6.1 and §6.3: refuses framing that another server on the path might read differently.
+// Ignores empty list elements (RFC 9110 §5.6.1).
 void check_framing(const Fields& fields, bool is_1_1) {
   if (!fields.codings) return;
   check(is_1_1 && !fields.length);
@@ -156,7 +156,7 @@ void check_framing(const Fields& fields, bool is_1_1) {
   for (std::string_view list = *fields.codings; !list.empty();) {
     const std::string_view coding = trim(take_until(list, ','));
     if (coding.empty()) continue;
-    check(!chunked);  // it is the last one, and comes once
+    check(!chunked);  // must come last, and only once
     chunked = equals_ignoring_case(coding, "chunked");
     ++count;
   }
@@ -170,7 +170,7 @@ std::string_view without_empty_lines(std::string_view text) {
   return text;
 }
 
-// Laid out once a second: that takes more instructions than all the rest of a response.
+// Formatted once a second per thread: it takes more instructions than the rest of a response.
 std::string_view date_now() {
   thread_local std::time_t shown = -1;
   thread_local std::array<char, 32> text{};
@@ -226,7 +226,7 @@ Request parse_head(std::string_view head) {
 std::string make_response(std::string_view status, std::string_view content_type,
                           std::string_view body, bool with_body) {
   std::string response;
-  response.reserve(body.size() + 200);  // else it grows, and moves, five times
+  response.reserve(body.size() + 200);  // or it would reallocate five times
   response.append("HTTP/1.1 ").append(status).append("\r\nDate: ").append(date_now());
   response.append("\r\nContent-Type: ").append(content_type);
   response.append("\r\nContent-Length: ").append(std::to_string(body.size()));

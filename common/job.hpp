@@ -4,9 +4,9 @@
 #include <memory>
 #include <utility>
 
-// A call to make later, once, on some other thread: Rust's Box<dyn FnOnce() + Send>.
+// A call to be made once, later, on some other thread: Rust's Box<dyn FnOnce() + Send>.
 //
-// std::function copies what it holds, and a closure that owns a socket cannot be copied;
+// std::function needs a callable that can be copied, and a closure that owns a socket cannot be;
 // std::move_only_function is C++23, and libc++ does not have it yet.
 class Job {
  public:

@@ -23,23 +23,23 @@ namespace {
 struct Output {
   int fd;
   bool never_waits = false;
-  bool is_file = false;     // or /dev/null: no thread needs a turn
+  bool is_file = false;     // or /dev/null: threads need not take turns
   bool broken_off = false;  // in the middle of a line; guarded by `turns`
 };
 std::array<Output, 3> outputs{{{STDIN_FILENO}, {STDOUT_FILENO}, {STDERR_FILENO}}};
 
-// One line at a time, on stdout and stderr together: they may be the same pipe. Where a write may
-// wait after all (see Lines::write()), the other threads drop their lines and go on.
+// Held while a line is written, for stdout and stderr together: they may be the same pipe. Should a
+// write block after all (see Lines::write()), the other threads drop their lines and go on.
 std::timed_mutex turns;
 constexpr auto patience = 100ms;
 
-std::atomic<std::size_t> dropped = 0;  // log lines, of which nobody has been told yet
+std::atomic<std::size_t> dropped = 0;  // log lines, not reported yet
 
-// Lines that are written together, by one write(2) of at most PIPE_BUF bytes, which a pipe takes
-// whole or not at all.
+// Lines written by one write(2) of at most PIPE_BUF bytes, which a pipe takes whole or
+// not at all.
 class Lines {
  public:
-  // A line that does not fit is cut. Only the last one may be that long.
+  // Truncates a line that does not fit. Only the last one may be that long.
   void add(Parts parts) noexcept {
     for (std::string_view part : parts) {
       part = part.substr(0, text_.size() - size_ - 1);
@@ -49,18 +49,18 @@ class Lines {
     text_[size_++] = '\n';
   }
 
-  // What log_line() could not write in time.
+  // Reports the lines that log_line() could not write in time.
   void add_dropped(std::size_t count) noexcept {
     add({"Log lines dropped because nobody read stdout: ", Digits(count), "."});
   }
 
-  // Goes on where it was. Returns 0 when all is written, or the errno; EAGAIN if it would have to
-  // wait.
+  // Writes what is left. Returns 0 once everything is written, otherwise the errno: EAGAIN if it
+  // would have to wait.
   int write(const Output& out) noexcept {
     while (written_ < size_) {
-      // For what could not be opened once more: a pipe that has room takes PIPE_BUF bytes without
-      // waiting (POSIX), unless another process is faster; a terminal takes perhaps a part of a
-      // line.
+      // For outputs that could not be reopened: a pipe that polls as writable takes PIPE_BUF bytes
+      // without blocking (Linux, BSD), unless another process is faster; a terminal may take only
+      // part of a line.
       if (!out.never_waits && !wait_ready(out.fd, POLLOUT, Clock::now())) return EAGAIN;
       const ssize_t count = ::write(out.fd, text_.data() + written_, size_ - written_);
       if (count == -1 && errno != EINTR) return errno;
@@ -77,11 +77,11 @@ class Lines {
   std::size_t written_ = 0;
 };
 
-// Returns 0, or the errno; EAGAIN if it would have to wait, also for the other threads.
+// Returns 0 or the errno: EAGAIN if it would have to wait, even if only for another thread.
 int write_in_turn(Lines& lines, int fd) noexcept {
   Output& out = outputs[static_cast<std::size_t>(fd)];
   if (out.is_file) return lines.write(out);
-  // By the system's clock, since ThreadSanitizer of GCC 12 does not know the other way to lock.
+  // The system clock, because GCC 12's ThreadSanitizer does not know pthread_mutex_clocklock().
   const std::unique_lock turn(turns, std::chrono::system_clock::now() + patience);
   if (!turn) return EAGAIN;
   if (out.broken_off && ::write(out.fd, "\n", 1) == -1) return errno == EINTR ? EAGAIN : errno;
@@ -92,9 +92,9 @@ int write_in_turn(Lines& lines, int fd) noexcept {
 
 }  // namespace
 
-// O_NONBLOCK belongs to the open file, and so to everybody else who writes to this terminal or
-// pipe. So it is opened once more, for us alone. (Not a file: that would begin at its start again;
-// it never makes a writer wait, nor does /dev/null.)
+// O_NONBLOCK belongs to the open file description, which other processes may share. So a terminal
+// or pipe is opened again, for this process alone. (Not a file, which would start at offset 0 again
+// and never makes a writer wait; nor does /dev/null.)
 void prepare_log() noexcept {
   constexpr std::array paths{"/proc/self/fd/0", "/proc/self/fd/1", "/proc/self/fd/2"};
   for (const std::size_t fd : {1, 2}) {
@@ -105,7 +105,7 @@ void prepare_log() noexcept {
     out.is_file = out.never_waits = S_ISREG(file.st_mode) || (S_ISCHR(file.st_mode) && !terminal);
     if (!terminal && !S_ISFIFO(file.st_mode)) continue;
     const int own = ::open(paths[fd], O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    // If it cannot be, it is another user's, as after `su`.
+    // This fails if it belongs to another user, as after `su`.
     if (own != -1) out = {.fd = own, .never_waits = true};
   }
 }

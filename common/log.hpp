@@ -6,21 +6,21 @@
 #include <initializer_list>
 #include <string_view>
 
-// Each line is written immediately and whole, so that the lines of several threads never mix and
-// none waits in a buffer: a program ended by a signal flushes nothing.
+// Each line is written immediately and whole: lines of different threads never mix, and none is
+// left in a buffer when a signal ends the program.
 
-// To stdout: Rust's println!. Waits until it can be written; if `interrupt` can be read first, the
-// line is left out. It is cut at PIPE_BUF bytes. Throws std::system_error if it cannot be written.
+// Writes to stdout: Rust's println!. Waits until it can, but skips the line if `interrupt` becomes
+// readable first. Truncates it to PIPE_BUF bytes. Throws std::system_error if it cannot be written.
 void print_line(std::string_view line, int interrupt = -1);
 
-// Before any thread starts: finds ways to write to stdout and stderr that do not wait.
+// Finds ways to write to stdout and stderr without waiting. Call it before any thread starts.
 void prepare_log() noexcept;
 
-// The parts of a line. They are joined without memory from the heap, so a server that has none left
-// can still say so.
+// The parts of a line. Joining them takes no heap memory, so a server that has run out of it can
+// still say so.
 using Parts = std::initializer_list<std::string_view>;
 
-// A number as one of the parts: log_line({"Shutting down worker ", Digits(id)}).
+// A number as a part of a line: log_line({"Shutting down worker ", Digits(id)}).
 class Digits {
  public:
   explicit Digits(std::size_t number) noexcept
@@ -33,13 +33,13 @@ class Digits {
   char* end_;
 };
 
-// To stdout, for a server at work. A line that would have to wait, because nobody reads stdout, is
-// dropped, and the next line that can be written says how many were. If stdout fails, stderr is
-// told so, once. A line longer than PIPE_BUF bytes is cut there.
+// Writes to stdout, from any thread. A line that would have to wait, because nobody reads stdout,
+// is dropped, and the next one that can be written reports how many were. If stdout fails, one
+// warning goes to stderr. Truncates the line to PIPE_BUF bytes.
 void log_line(Parts parts) noexcept;
 
-// Tells stderr how many log lines have been dropped, if no later line has said so yet.
+// Reports on stderr how many log lines have been dropped, unless a later line has reported it.
 void warn_of_dropped_lines() noexcept;
 
-// To stderr. If the line would have to wait, or fails, there is nobody left to tell.
+// Writes to stderr. Drops a line that would have to wait, or fails: nowhere is left to report it.
 void warn_line(Parts parts) noexcept;

@@ -10,7 +10,7 @@
 
 #include <unistd.h>
 
-// The build says where the pages are (common/meson.build). This is for a compiler called by hand.
+// The build defines where the pages are (common/meson.build). This is for compiling by hand.
 #ifndef HTML_IN_SOURCE
 #define HTML_IN_SOURCE "common/html"
 #define HTML_INSTALLED "/usr/local/share/concurrent-server-workbook/html"
@@ -64,7 +64,7 @@ void set(Options& options, std::string_view flag, std::string_view value) {
 
 Options parse_options(std::span<const std::string_view> arguments, Flags more) {
   Options options;
-  // It may also be there, but for another user only.
+  // The file may exist, but be readable only by another user.
   const bool in_source = ::access(HTML_IN_SOURCE "/hello.html", R_OK) == 0;
   options.html = in_source ? HTML_IN_SOURCE : HTML_INSTALLED;
   for (auto it = arguments.begin(); it != arguments.end(); ++it) {
@@ -95,7 +95,7 @@ std::string usage(std::string_view program, Flags more) {
 }
 
 Options options_or_exit(int argc, char** argv, Flags more) {
-  const std::string path = argc > 0 ? argv[0] : "server";  // execve(2) may pass nothing at all
+  const std::string path = argc > 0 ? argv[0] : "server";  // execve(2) may pass no arguments at all
   const std::string program = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
   try {
     const std::vector<std::string_view> arguments(argv + std::min(argc, 1), argv + argc);
@@ -104,7 +104,7 @@ Options options_or_exit(int argc, char** argv, Flags more) {
     print_line(usage(program, more));
     std::exit(0);
   } catch (const std::invalid_argument& error) {
-    // Not as one line: that might be too long.
+    // Not as one line, which might be truncated.
     warn_line({program, ": ", error.what()});
     warn_line({usage(program, more)});
     std::exit(2);

@@ -21,7 +21,7 @@ struct Options {
   bool help = false;
 };
 
-// Every stage knows --port, --sleep-ms, --html and --help; `more` names what else this one takes.
+// Every stage has --port, --sleep-ms, --html and --help; `more` names the others that it has.
 using Flags = std::initializer_list<std::string_view>;
 
 // Throws std::invalid_argument: "--port takes a whole number from 0 to 65535, not 'x'".
@@ -29,6 +29,6 @@ Options parse_options(std::span<const std::string_view> arguments, Flags more);
 
 std::string usage(std::string_view program, Flags more);
 
-// For main: as parse_options, but --help prints the usage on stdout and exits with 0, and a mistake
-// prints it on stderr and exits with 2.
+// For main(): like parse_options(), but --help prints the usage on stdout and exits with 0, and a
+// mistake prints it on stderr and exits with 2.
 Options options_or_exit(int argc, char** argv, Flags more = {});

@@ -13,8 +13,8 @@ void prepare_process() {
     if (std::signal(signal, SIG_IGN) == SIG_ERR) throw_errno({"cannot ignore a signal"});
   }
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    // open(2) takes the lowest number that is free, which is this one. For reading only: writing to
-    // a stdout that was closed is still an error.
+    // open(2) returns the lowest free number, which is this one. Read-only, so that writing to a
+    // stdout that was closed is still an error.
     const bool closed = ::fcntl(fd, F_GETFD) == -1;
     if (closed && ::open("/dev/null", O_RDONLY) != fd) throw_errno({"cannot open /dev/null"});
   }

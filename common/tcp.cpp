@@ -18,16 +18,16 @@ FileDescriptor accept_nonblocking(int listener) {
 #ifdef SOCK_NONBLOCK
   return FileDescriptor(::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
 #else
-  // macOS has no accept4(), and its new sockets inherit O_NONBLOCK from the listener; Linux's do
-  // not.
+  // macOS has no accept4(), and its accepted sockets inherit O_NONBLOCK from the listening socket;
+  // Linux's do not.
   FileDescriptor socket(::accept(listener, nullptr, nullptr));
   if (socket.get() != -1) set_nonblocking_and_cloexec(socket.get());
   return socket;
 #endif
 }
 
-// Every other error befell one connection before we took it, or passes. (POSIX knows ECONNABORTED;
-// accept(2) warns of whatever the network said.)
+// Any other error concerns one connection before it was accepted, or is temporary. (POSIX has
+// ECONNABORTED for this; Linux's accept(2) also passes on pending network errors.)
 constexpr std::array listener_is_broken{EBADF, EFAULT, EINVAL, ENOTSOCK};
 constexpr std::array process_has_no_room{EMFILE, ENFILE, ENOBUFS, ENOMEM};
 
@@ -69,9 +69,9 @@ TcpListener TcpListener::bind(std::uint16_t port) {
   if (socket.get() == -1) throw_errno({"cannot listen on 127.0.0.1:", number});
   set_nonblocking_and_cloexec(socket.get());
 
-  // Who closes first keeps the connection's ports in TIME_WAIT for a minute, lest a late packet
-  // reach a new connection. That is us; without this, a restart finds the port in use. Rust sets
-  // it, too.
+  // The side that closes first keeps the connection in TIME_WAIT for a minute, so that no late
+  // packet reaches a new connection. That side is the server; without this, a restart finds the
+  // port in use. Rust sets it, too.
   const int yes = 1;
   sockaddr_in address{};
   address.sin_family = AF_INET;

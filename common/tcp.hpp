@@ -21,14 +21,14 @@ class TcpStream {
   int fd() const noexcept { return socket_.get(); }
 
   // Reads what has arrived, without waiting. Returns the number of bytes; 0 if no more will ever
-  // come (the client is done, or gone: to a server that is the same); nullopt if nothing is here
+  // arrive (a FIN or an error: to a server they are the same); nullopt if nothing has arrived
   // yet.
   std::optional<std::size_t> try_read(std::span<char> buffer) noexcept;
 
   // Sends all of `bytes`, however long that takes. Throws std::system_error: "cannot send: ...".
   void write_all(std::string_view bytes);
 
-  // Tells the client that our answer ends here, with a FIN; it may go on sending (a half-close, RFC
+  // Sends a FIN: the client sees the end of the answer, and may go on sending (a half-close, RFC
   // 9293 §3.6).
   void shutdown_write() noexcept;
 
@@ -36,15 +36,15 @@ class TcpStream {
   FileDescriptor socket_;
 };
 
-// The connections of a listener, one after the other: a C++20 input range of TcpStream. It is a
-// view, cheap to move, so it can stand to the left of `| std::views::take(n)`.
+// The connections of a listening socket, one after another: a C++20 input range of TcpStream. It is
+// a view, cheap to move, so it can stand to the left of `| std::views::take(n)`.
 //
-// Where does it wait? `take(n)` still does `++` after its last element, so a `++` that accepts
-// would wait for a client too many (P2406 tells of the trap). Here "is there another?" (`== end`)
-// and `*` wait for the connection and keep it; `++` only lets go of the one that `*` has shown.
+// Where does it wait? `take(n)` still applies `++` after its last element, so a `++` that accepted
+// would wait for one client too many (P2406 describes the trap). Here `== end` and `*` wait for the
+// next connection and keep it; `++` only drops the one that `*` has returned.
 class Incoming : public std::ranges::view_base {
  public:
-  // `next` gives the next connection, or nullopt when there will be no more.
+  // `next` returns the next connection, or nullopt when there will be no more.
   explicit Incoming(std::function<std::optional<TcpStream>()> next) : next_(std::move(next)) {}
 
   class iterator {
@@ -81,7 +81,7 @@ class Incoming : public std::ranges::view_base {
   std::optional<TcpStream> current_;
 };
 
-// A socket that listens on 127.0.0.1.
+// A listening socket on 127.0.0.1.
 class TcpListener {
  public:
   // Listens on `port`; 0 lets the kernel pick one. Throws std::system_error:
@@ -92,15 +92,15 @@ class TcpListener {
   std::uint16_t port() const;
   int fd() const noexcept { return socket_.get(); }
 
-  // The next connection, or nullopt if there is none, or it came to grief before we took it. Throws
-  // std::system_error if the listener is broken: "cannot accept: ...". And if this process has no
-  // room for a connection (no descriptors, no memory), unless asked `patiently`: that passes.
+  // Accepts the next connection; nullopt if there is none, or if it failed before it was accepted.
+  // Throws std::system_error, "cannot accept: ...", if the listening socket is broken or, unless
+  // `patiently`, if file descriptors or memory have run out, which is temporary.
   std::optional<TcpStream> try_accept(bool patiently = false);
 
-  // Every connection, for ever. Must not outlive the listener.
+  // Every connection, without end. Must not outlive this TcpListener.
   Incoming incoming();
 
-  // From here on, who connects is refused.
+  // Refuses new clients from here on, and resets the connections in the accept queue.
   void close() noexcept { socket_ = FileDescriptor(); }
 
  private:

@@ -5,7 +5,7 @@
 #include <thread>
 #include <utility>
 
-// Starts a std::thread. Throws std::system_error, which says what could not be started: "cannot
+// Starts a std::thread. Throws a std::system_error that names what could not be started: "cannot
 // start worker 3: Resource temporarily unavailable".
 template <typename... Call>
 std::thread start_thread(const std::string& name, Call&&... call) {

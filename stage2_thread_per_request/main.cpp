@@ -19,7 +19,7 @@ int main(int argc, char** argv) {
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()));
 
   for (TcpStream stream : listener.incoming()) {
-    // Detached, they may use `site`: main never returns.
+    // Detached, the threads may use `site`: main() never returns.
     std::thread thread([stream = std::move(stream), &site]() mutable {
       handle_connection(std::move(stream), site);
     });

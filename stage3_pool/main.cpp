@@ -1,5 +1,5 @@
-// Stage 3: a pool of threads. Their number is bounded, but nothing that was started is ever
-// finished.
+// Stage 3: a pool of threads. Their number is bounded, but when the server stops, nothing it has
+// started is finished.
 
 #include "common/handle_connection.hpp"
 #include "common/log.hpp"

@@ -15,18 +15,18 @@ struct Worker {
   std::thread thread;
 };
 
-// A fixed number of threads that share one queue of jobs.
+// A fixed number of threads that share one job queue.
 //
-// It has no destructor yet: to destroy it ends the process, since a std::thread that is neither
-// joined nor detached calls std::terminate. (Rust would detach it.) Stage 3 never comes that far.
+// It has no destructor yet: destroying it ends the process, because a std::thread that is neither
+// joined nor detached calls std::terminate. (Rust would detach it.) Stage 3 never gets that far.
 class ThreadPool {
  public:
   // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert), and
-  // std::system_error if worker 0 cannot be started; if a later one cannot, it ends the process,
-  // for then the pool has a worker, and no destructor that joins it.
+  // std::system_error if worker 0 cannot be started. If a later one cannot, the process ends: the
+  // pool already has a worker, and no destructor to join it.
   explicit ThreadPool(std::size_t size);
 
-  // Has a worker run `job`, as soon as one is free. Does not wait for that. A job that throws ends
+  // Queues `job` for the next free worker, and does not wait for it. A job that throws ends
   // the process.
   void execute(Job job);
 

@@ -28,23 +28,23 @@ namespace {
 constexpr auto pause_time = 10ms;
 constexpr auto handshake_pause = 2ms;
 
-// operator new calls this where it finds no memory, and then tries again ([new.handler]). Others
-// may not wait: they are the ones that give memory back.
+// operator new calls this when it finds no memory, then tries again ([new.handler]). Other threads
+// must not wait: they are the ones that free memory.
 std::thread::id patient_thread;
 void wait_for_memory() {
   if (std::this_thread::get_id() != patient_thread) throw std::bad_alloc();
   std::this_thread::sleep_for(pause_time);
 }
 
-// How a row of /proc/net/tcp begins for 127.0.0.1:`port`, after its number: ": 0100007F:1EC6 ", the
-// address as its bytes lie in memory.
+// The start of a row of /proc/net/tcp for 127.0.0.1:`port`, after its number: ": 0100007F:1EC6 ",
+// the address in network byte order, printed as a native integer.
 std::array<char, 18> local_address(std::uint16_t port) {
   std::array<char, 18> text{};
   std::snprintf(text.data(), text.size(), ": %08X:%04X ", htonl(INADDR_LOOPBACK), port);
   return text;
 }
 
-// Then come the client's address and the state, of which 03 is SYN_RECV (proc(5)):
+// The client's address and the state follow; state 03 is SYN_RECV (proc(5)):
 // "  12: 0100007F:1EC6 0100007F:8A3C 03 ..."
 bool has_handshake(std::string_view rows, std::string_view address) {
   for (std::size_t at = rows.find(address); at != rows.npos; at = rows.find(address, at + 1)) {
@@ -93,37 +93,37 @@ std::optional<TcpStream> Acceptor::next() {
     } else if (std::optional<TcpStream> just_come = listener_.try_accept(/*patiently=*/true)) {
       return just_come;
     } else {
-      // Somebody is there, and cannot be had. Out of descriptors, most likely: a client that leaves
-      // gives one back. poll() says at once that somebody is there, so it cannot do the waiting.
+      // A client is waiting but cannot be accepted: most likely no descriptor is free until another
+      // client leaves. poll(2) would return immediately, so it cannot do the waiting.
       std::this_thread::sleep_for(pause_time);
     }
   }
 }
 
-// accept() may fail for want of a descriptor although nobody is there: it makes the socket first.
+// accept(2) may fail with EMFILE although no client is waiting: it allocates the descriptor first.
 bool Acceptor::somebody_is_there() const {
   return wait_ready(listener_.fd(), POLLIN, Clock::now());
 }
 
-// Returns false if nobody can come any more.
+// Returns false once no more clients can arrive.
 bool Acceptor::wait_for_somebody() {
   if (!refusing_) {
     rest_();
     wait_readable_unless(listener_.fd(), Clock::time_point::max(), stop_signal::fd());
     return true;
   }
-  // No handshake can begin any more, so those that are under way only get fewer. The pause is for a
-  // first packet that another processor had in hand when the refusal began.
+  // Once sealed, no handshake can begin, and those under way only get fewer. The pause is for a SYN
+  // that another CPU was already handling when the refusal began.
   if (wait_readable(listener_.fd(), Clock::now() + handshake_pause)) return true;
   return is_handshake_under_way() && Clock::now() < grace_.last_call();
 }
 
-// The kernel goes on completing connections until the very close(), which resets those. So bind the
-// listener to a network interface that does not exist: from now on a new client is refused, as if
-// nobody listened here, while the handshakes under way go on (the kernel finds those by their four
-// numbers, not by the listener), and so does accept(). Linux lets everybody do that, since 5.7.
-// Other systems have no such call, and POSIX no cure: there a stop under load now and then resets a
-// client.
+// The kernel completes connections until close(2), which resets those not yet accepted. So bind the
+// listening socket to a network interface that does not exist: from now on a new client is refused,
+// as if nobody listened here, while handshakes under way still complete (the kernel finds those by
+// their four-tuple, not by the listening socket), and accept(2) still works. Linux lets any process
+// do that since 5.7. POSIX has no call for it, and we know of none elsewhere. There, a stop
+// under load occasionally resets a client.
 void Acceptor::refuse_new_connections() {
   refusing_ = true;
   accept_until_ = grace_.end();
@@ -134,16 +134,16 @@ void Acceptor::refuse_new_connections() {
   if (sealed_) return;
   warn_line({"cannot refuse new connections: ", std::strerror(errno), "."});
 #endif
-  // They keep coming, so this has to end some time.
+  // New connections keep arriving, so accepting has to end at some time.
   accept_until_ = std::min(accept_until_, Clock::now() + 2s);
 }
 
-// What cannot be read now may be readable at the next look. Without a table nobody can tell, so
-// there may be one until the last call. But where new connections keep coming, it cannot wait for
-// the last of them.
+// A failed read counts as a handshake: the next read may succeed. Without the table nobody knows,
+// so there may be one until the last call. But while new connections keep arriving, there is no
+// waiting for the last of them.
 bool Acceptor::is_handshake_under_way() const {
   if (table_.get() == -1) return sealed_;
-  std::array<char, std::size_t{54} * 150> rows;  // each has 150 bytes, so these are whole ones
+  std::array<char, std::size_t{54} * 150> rows;  // each has 150 bytes, so none is split
   ssize_t count = 0;
   for (off_t at = 0; (count = ::pread(table_.get(), rows.data(), rows.size(), at)) > 0;
        at += count) {

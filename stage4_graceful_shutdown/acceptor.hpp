@@ -7,24 +7,24 @@
 #include <functional>
 #include <optional>
 
-// How stage 4 accepts: every connection up to the stop, and then those that the kernel had
-// completed before it, or was just about to. To their clients they were made. How long it waits for
-// the last ones is GracePeriod::last_call().
+// How stage 4 accepts: every connection until the stop, then those that the kernel had completed
+// by then or was about to complete: their clients are connected. How long it waits for the last
+// ones is GracePeriod::last_call().
 class Acceptor {
  public:
-  // `rest` is called when nobody is there, before waiting for somebody. While an Acceptor lives,
-  // the thread that has made it waits for memory, where it would fail with std::bad_alloc, as it
-  // waits for descriptors: requests that are done give both back. Must not outlive `listener` or
+  // Calls `rest` when no client is waiting, before it waits for one. While an Acceptor lives, the
+  // thread that made it waits for memory instead of failing with std::bad_alloc, just as it
+  // waits for descriptors: finished requests give both back. Must not outlive `listener` or
   // `grace`.
   Acceptor(TcpListener& listener, const GracePeriod& grace, std::function<void()> rest);
 
-  // However the loop was left: trips the stop, closes the listener, and says "Shutting down.". So
-  // declare it after the pool, which has to drain with the door closed.
+  // However the loop was left: trips the stop, closes `listener` and logs "Shutting down.". So
+  // declare it after the pool, which has to drain with the port already closed.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
 
-  // The connections, one after the other. It throws std::system_error if the listener is broken,
-  // std::runtime_error if the grace period ends while somebody is still there.
+  // The connections, one after another. Throws std::system_error if `listener` is broken, and
+  // std::runtime_error if time runs out while clients are still in the accept queue.
   Incoming incoming();
 
  private:
@@ -37,9 +37,9 @@ class Acceptor {
   TcpListener& listener_;
   const GracePeriod& grace_;
   const std::function<void()> rest_;
-  const FileDescriptor table_;  // of the kernel's connections; opened while there are descriptors
-  const std::array<char, 18> address_;  // ours, as the table has it
+  const FileDescriptor table_;  // the kernel's TCP connections; opened while descriptors are left
+  const std::array<char, 18> address_;  // ours, as the table prints it
   bool refusing_ = false;
-  bool sealed_ = false;             // with success: no new connection can begin
-  Clock::time_point accept_until_;  // once it is refusing
+  bool sealed_ = false;             // it succeeded: no new connection can begin
+  Clock::time_point accept_until_;  // set once it is refusing
 };

@@ -19,8 +19,8 @@ Clock::time_point after_stop(std::chrono::milliseconds time) noexcept {
 }
 
 [[noreturn]] void give_up(int running, int waiting) noexcept {
-  // Should the line make us wait after all, this ends it; also as process 1, or with SIGALRM
-  // blocked.
+  // Should warn_line() block after all, SIGALRM ends the process; also as process 1, or if SIGALRM
+  // was blocked.
   sigset_t alarm;
   sigemptyset(&alarm);  // macros on macOS, so without ::
   sigaddset(&alarm, SIGALRM);
@@ -42,7 +42,7 @@ GracePeriod::~GracePeriod() {
     const std::lock_guard lock(mutex_);
     done_ = true;
   }
-  stop_signal::trip();  // for the exits without a stop: watch() waits for one
+  stop_signal::trip();  // for an exit without a stop: watch() waits for one
   done_changed_.notify_one();
   thread_.join();
 }
@@ -55,7 +55,7 @@ Clock::time_point GracePeriod::last_call() const noexcept {
 
 bool GracePeriod::wait_until_last_call(int fd, Clock::time_point deadline) const {
   if (!stop_signal::time() && wait_readable_unless(fd, deadline, stop_signal::fd())) return true;
-  // Either the deadline has passed, or the stop has come, which may bring it nearer.
+  // Either the deadline has passed, or the stop has come, which may bring the deadline forward.
   return wait_readable(fd, std::min(deadline, last_call()));
 }
 
@@ -64,7 +64,7 @@ void GracePeriod::watch() noexcept {
   std::unique_lock lock(mutex_);
   const auto done = [this] { return done_; };
   if (done_changed_.wait_until(lock, end(), done)) return;
-  // Where nobody is being served, main needs but a moment more, or it hangs.
+  // With no request left, the main thread needs only a moment more, unless it hangs.
   const bool idle = running_ == 0 && waiting_ == 0;
   if (idle && done_changed_.wait_for(lock, 1s, done)) return;
   give_up(running_, waiting_);

@@ -9,23 +9,23 @@
 #include <mutex>
 #include <thread>
 
-// How long a shutdown may take, counted from the stop. Ends the process with status 1 if it takes
-// longer. A thread of its own watches, so it does not matter which of the others hangs, or where.
+// How long a shutdown may take, counted from the stop: ends the process with status 1 if it takes
+// longer. A thread of its own watches, so it does not matter which other thread hangs, or where.
 class GracePeriod {
  public:
   // Throws std::system_error if the thread cannot be started.
   explicit GracePeriod(std::chrono::milliseconds limit);
-  // The shutdown is done.
+  // Ends the watch: the shutdown is complete.
   ~GracePeriod();
   GracePeriod(const GracePeriod&) = delete;
 
-  // One request, counted from when it is accepted until its job is destroyed, however that comes.
+  // One request, counted from when it is accepted until its job is destroyed, whatever the reason.
   class Ticket {
    public:
     explicit Ticket(GracePeriod& grace) : grace_(&grace), counted_(count_in(grace.waiting_)) {}
 
-    // A worker turns to it. Returns how to wait for its client: as wait_readable() does, but from
-    // the stop on only until the last call.
+    // A worker starts on the request. Returns how to wait for its client: like wait_readable(), but
+    // after the stop only until the last call.
     Wait start() {
       counted_ = count_in(grace_->running_);
       return [grace = grace_](int fd, Clock::time_point deadline) {
@@ -45,11 +45,11 @@ class GracePeriod {
   };
   Ticket admit() { return Ticket(*this); }
 
-  // When it is over; before the stop, never.
+  // When the grace period ends; before the stop, time_point::max().
   Clock::time_point end() const noexcept;
 
-  // How long a client has after the stop to finish sending its request, and how long a handshake
-  // has to complete: a second, once for all of them, but never as long as the grace period.
+  // The deadline after the stop for clients to finish sending and for handshakes to complete: one
+  // second for all of them together, but always within the grace period.
   Clock::time_point last_call() const noexcept;
 
  private:
@@ -57,7 +57,7 @@ class GracePeriod {
   bool wait_until_last_call(int fd, Clock::time_point deadline) const;
 
   const std::chrono::milliseconds limit_;
-  std::atomic<int> waiting_ = 0;  // requests, for a worker
+  std::atomic<int> waiting_ = 0;  // requests waiting for a worker
   std::atomic<int> running_ = 0;
   std::mutex mutex_;
   std::condition_variable done_changed_;

@@ -1,5 +1,5 @@
 // Stage 4: what was started is finished. On take(n), Ctrl-C, SIGTERM or SIGHUP the server stops
-// accepting, answers every connection it has, joins its threads and exits with 0.
+// accepting, answers every request it has, joins its threads and exits with status 0.
 
 #include "acceptor.hpp"
 #include "common/handle_connection.hpp"
@@ -27,7 +27,7 @@ int main(int argc, char** argv) try {
   TcpListener listener = TcpListener::bind(options.port);
   print_line("Listening on http://127.0.0.1:" + std::to_string(listener.port()), stop_signal::fd());
 
-  // To be woken for each client costs more than to hand it over, and if the workers are busy it has
+  // A wake-up for each client costs more than handing it over, and if all workers are busy, it has
   // to wait in any case.
   Acceptor acceptor(listener, grace, [&pool] { pool.let_catch_up(); });
   for (TcpStream stream : acceptor.incoming() | std::views::take(options.take)) {
@@ -35,9 +35,9 @@ int main(int argc, char** argv) try {
       handle_connection(std::move(stream), site, ticket.start());
     });
   }
-  // However the loop is left, the rest is done by the destructors, from the last to the first:
-  // ~Acceptor stops accepting, also for take(n); ~ThreadPool finishes what is left and joins the
-  // workers; ~GracePeriod ends its watch.
+  // However the loop ends, the destructors do the rest, in reverse order of declaration: ~Acceptor
+  // stops accepting, even after take(n); ~ThreadPool finishes what is left and joins the workers;
+  // ~GracePeriod ends its watch.
 } catch (const std::exception& error) {
   warn_line({"stage4: ", error.what()});
   return 1;

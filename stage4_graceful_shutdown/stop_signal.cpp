@@ -13,23 +13,23 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// The self-pipe trick: poll() can wait for a descriptor, but not for a variable. The stop closes
-// the writing end, and so the reading end is ready, for everyone who asks, until the process ends.
-// A byte would do as well, but to write it the kernel needs memory, and may have none.
+// The self-pipe trick: poll(2) can wait for a file descriptor, but not for a variable. The stop
+// closes the write end, so the read end is readable, for every thread that polls, until the process
+// ends. A byte would do as well, but the kernel needs memory to write it, and may have none.
 std::array<int, 2> stop_pipe{-1, -1};
 std::atomic_flag pipe_closed;
 
-// Points in time, as a handler can store them: it must not lock.
+// A point in time that a signal handler can store: it must not lock.
 using Moment = std::atomic<Clock::rep>;
 static_assert(Moment::is_always_lock_free);
 constexpr Clock::rep never = 0;
 Moment tripped_at = never;
 Moment interrupted_at = never;  // by the first SIGINT
 
-// npm, `timeout -s INT` and others deliver one Ctrl-C twice. A person needs longer than this.
+// npm, `timeout -s INT` and others deliver one Ctrl-C twice. A person is slower than this.
 constexpr Clock::duration one_key_press = 300ms;
 
-// Returns the time that is there already, or else stores `now`.
+// Stores `now` unless a time is stored already. Returns the time that is stored.
 Clock::rep set_once(Moment& moment, Clock::rep now) noexcept {
   Clock::rep earlier = never;
   return moment.compare_exchange_strong(earlier, now) ? now : earlier;
@@ -42,9 +42,9 @@ void trip_at(Clock::rep now) noexcept {
 
 Clock::rep now() noexcept { return Clock::now().time_since_epoch().count(); }
 
-// Looks at the clock, exchanges atomics, closes a descriptor, as POSIX lets a handler do. (The C++
-// standard promises less: neither Clock::now() nor errno. With every compiler for these systems the
-// one is clock_gettime(2), and the other a variable of the thread.)
+// Reads the clock, exchanges atomics and closes a descriptor, which POSIX lets a handler do. (The
+// C++ standard allows neither Clock::now() nor errno. On these systems the first is
+// clock_gettime(2), and the second is thread-local.)
 extern "C" void on_signal(int signal) {
   const int interrupted_errno = errno;
   const Clock::rep at = now();
@@ -73,7 +73,7 @@ void stop_signal::install() {
     if (::sigaction(signal, &action, nullptr) == -1) throw_errno({"cannot install a handler"});
     sigaddset(&handled, signal);
   }
-  // A blocked signal is inherited like an ignored one, and would never be heard of.
+  // A blocked signal is inherited like an ignored one, and would never be delivered.
   errno = ::pthread_sigmask(SIG_UNBLOCK, &handled, nullptr);
   if (errno != 0) throw_errno({"cannot unblock the signals"});
 }

@@ -11,7 +11,7 @@
 
 namespace {
 
-// A thread that lets an exception out ends the whole process, in C++; in Rust only itself.
+// An exception that escapes a thread ends the process in C++; in Rust a panic ends the thread.
 void run(Job& job, std::size_t id) noexcept {
   try {
     job();
@@ -35,8 +35,8 @@ void work(std::size_t id, Receiver<Job> receiver) {
 Worker::Worker(std::size_t id, Receiver<Job> receiver)
     : id(id), thread(start_thread("worker " + std::to_string(id), work, id, std::move(receiver))) {}
 
-// It delegates: once ThreadPool() is done, the destructor runs even if this one throws, and joins
-// the workers that were started.
+// Delegates: once ThreadPool() is done, the destructor runs even if this constructor throws, and
+// joins the workers already started.
 ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {
   if (size == 0) throw std::invalid_argument("a pool needs at least one worker");
   auto [sender, receiver] = channel<Job>();
@@ -45,7 +45,7 @@ ThreadPool::ThreadPool(std::size_t size) : ThreadPool() {
 }
 
 ThreadPool::~ThreadPool() {
-  // First of all, or a worker waiting in recv() could never be joined. (Rust:
+  // Close first, or a worker waiting in recv() could never be joined. (Rust:
   // drop(self.sender.take()).)
   sender_.reset();
   for (Worker& worker : workers_) {

@@ -16,23 +16,23 @@ struct Worker {
   std::thread thread;
 };
 
-// A fixed number of threads that share one queue of jobs.
+// A fixed number of threads that share one job queue.
 class ThreadPool {
  public:
   // Starts `size` workers. Throws std::invalid_argument if `size` is 0 (the chapter's assert), and
   // std::system_error if a worker cannot be started.
   explicit ThreadPool(std::size_t size);
 
-  // Finishes every job, running or queued, then ends the workers: the chapter's impl Drop.
+  // Finishes every job, running or queued, then joins the workers: the chapter's impl Drop.
   ~ThreadPool();
 
-  // Has a worker run `job`, as soon as one is free. Does not wait for that. A job that throws harms
+  // Queues `job` for the next free worker, and does not wait for it. A job that throws harms
   // only itself.
   void execute(Job job);
 
-  // Not in the chapter: under load it spares whoever brings the jobs most wake-ups
-  // (notes/measurements.md). To be called when there is none to bring. If more wait than there are
-  // workers, waits until all are taken; but at most a millisecond.
+  // Not in the chapter: under load it saves the thread that brings the jobs most of its wake-ups
+  // (notes/measurements.md). Call it when there is no job to bring. If more jobs are queued than
+  // there are workers, waits until none is queued, but at most a millisecond.
   void let_catch_up();
 
  private:
