@@ -24,29 +24,29 @@ constexpr std::string_view usage_text =
        promises [options] -- SERVER [ARGUMENT...]  judge that server
 
 The server must listen on 127.0.0.1, answer / with a page that says Hello!,
-/sleep with the same a while later, and all else with a 404 that says Oops!.
-In its command, {port}, {sleep}, {workers}, {take}, {grace} and {html} are
-filled in; a flag whose value a run does not need is left out. Example:
+/sleep with the same page a while later, and all else with a 404 that says
+Oops!. In its command, {port}, {sleep}, {workers}, {take}, {grace} and {html}
+are filled in; a flag whose value a run does not need is left out. Example:
   promises -- ./my_server --port {port} --sleep-ms {sleep}
 
-  --contract       print all that a server is judged by, on one page
+  --contract       print everything that a server is judged by, on one page
   --only N[,N...]  only these promises
-  --port N         the port the server listens on, if it cannot be told one
+  --port N         the port the server listens on, if it takes no {port}
   --sleep N        how long its /sleep takes, in ms (400)
-  --workers N      how many requests it serves at once (4)
+  --workers N      how many requests it serves at the same time (4)
   --time-limit N   seconds for all promises together, of each repeat (60)
   --seed N         other times, numbers and orders; 0: those of the contract (0)
-  --repeat N       judge each promise N times, and tell how often it is kept (1);
-                   with a seed, each time by the next one
-  --brief          print only what is not as it should be
+  --repeat N       judge each promise N times, and report how often it is kept
+                   (1); with a seed, each time with the next one
+  --brief          print only what is not as expected
   --json           print each verdict as a line of JSON, and then the sum
   --help           print this and exit
 
-Exit status: 0 if all is as it should be (a server keeps every promise asked
-for, but for those it cannot be judged by; the stages keep and break what they
-are meant to), 1 if not, 2 for a mistake in the command line, a server that does
-not start, or if the checker itself was short of something; 130 after Ctrl-C,
-with the verdicts so far.
+Exit status: 0 if all is as expected (a server keeps every promise asked for,
+except those it cannot be judged by; the stages keep and break what they are
+meant to), 1 if not, 2 for a mistake in the command line, a server that does not
+start, or a shortage of the checker's own; 130 after Ctrl-C, with the verdicts
+so far.
 )";
 
 struct Settings {

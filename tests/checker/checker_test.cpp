@@ -105,7 +105,7 @@ TEST_SUITE("harness") {
         {"P --only 3,11 --json -- S1", "exit 1",
          "\n{\"kept\": 1, \"broken\": 1, \"not_judged\": 0, "},
         {"P --only 12 -- S1", "exit 1", "has no {take}"},
-        {"P --only 3,12 -- S1", "exit 0", "Keeps 1 of 2.\n"},
+        {"P --only 3,12 -- S1", "exit 0", "Keeps 1 of 2 promises.\n"},
         {"P --only 9,12", "exit 0", "8 of 8 verdicts are as expected.\n"},
         {"P --only 11 --repeat 2 -- S1", "exit 1", "x 0/2\n   run 1: SIGINT"},
         {"P --only 11 --repeat 2 --json -- S1", "exit 1",
@@ -127,7 +127,7 @@ TEST_SUITE("harness") {
         // Whose clients are crowded, whose wrapper minds that its child is stopped.
         {"P --only 3 --workers 102 --sleep 1000 -- S2", "exit 1", " threads for 204 clients\n"},
         {"P --only 6 --repeat 5 -- bash -c 'set -m; S4 & wait $!'", "exit 0", "+ 5/5\n"},
-        {"P --seed 5 --only 1 -- S4 --html {html}", "exit 0", "The same once more: --seed 5\n"},
+        {"P --seed 5 --only 1 -- S4 --html {html}", "exit 0", "To repeat this run: --seed 5\n"},
     };
     const auto filled_in = [](const std::string& command) {
       std::string words;
@@ -172,7 +172,7 @@ TEST_SUITE("harness") {
     CAPTURE(said);
     CHECK(said.find("its judge was killed") != std::string::npos);
     CHECK(said.find("SIGTERM: 4 of 4 answered, exit 0") != std::string::npos);
-    CHECK(said.find("and that were ended: ") != std::string::npos);
+    CHECK(said.find("left behind, now ended: ") != std::string::npos);
     std::filesystem::remove(file);
     std::filesystem::remove(file + ".turns");
   }

@@ -34,7 +34,7 @@ using milliseconds = std::chrono::milliseconds;
 
 // "At once", on a busy machine: longer than that is the 5 s deadline of a silent client, or never.
 constexpr auto at_once = 3s;
-// How long an answer and an exit may take, beyond what a /sleep in work takes.
+// How long an answer and an exit may take, beyond what a /sleep in progress takes.
 constexpr auto patience = 5s;
 
 // Of the server that this thread has found still running: why. It is told after all other evidence.
@@ -146,7 +146,7 @@ std::size_t count_accepted(const Server& server, const std::vector<Client>& clie
   }));
 }
 
-// Is the client's request in work: read, and not yet answered?
+// Is the client's request in progress: read, and not yet answered?
 auto in_work(const Server& server) {
   return [table = peers(server.port())](const Client& client) {
     const auto peer = table.find(client.port());
@@ -178,8 +178,8 @@ std::size_t settle(Count count, std::size_t goal) {
   return last;
 }
 
-// Until one of the requests is in work, or the first is answered. On a busy machine that may take
-// long.
+// Until one of the requests is in progress, or the first is answered. On a busy machine that may
+// take long.
 void await_first(const Server& server, const std::vector<Client>& clients) {
   eventually(
       [&] {
@@ -189,8 +189,8 @@ void await_first(const Server& server, const std::vector<Client>& clients) {
       at_once);
 }
 
-// Starts that many slow requests; returns once the server has them all in work, or as many as it
-// will.
+// Starts that many slow requests; returns once the server has them all in progress, or as many as
+// it will.
 std::vector<Client> start_slow(const Server& server, std::size_t count) {
   std::vector<Client> clients = connect_many(server, count, request("/sleep"));
   await_first(server, clients);
@@ -199,13 +199,13 @@ std::vector<Client> start_slow(const Server& server, std::size_t count) {
   return clients;
 }
 
-// What is promised of requests in work can be seen only while one is.
+// What is promised of requests in progress can be seen only while one is.
 Judgement none_running(const Subject& subject, const std::vector<Client>& slow) {
   const bool answered = std::ranges::any_of(slow, &Client::has_answer);
   if (answered && !subject.knows("{sleep}") && subject.sleep < 1s)
     return not_judged("its /sleep, of " + in_ms(subject.sleep) +
-                      ", is over too soon to be judged: it takes 1 s or more");
-  return broken("none of " + to_string(slow.size()) + " requests for /sleep is in work: " +
+                      ", is over too soon to be judged: 1 s or more is needed");
+  return broken("none of " + to_string(slow.size()) + " requests for /sleep is in progress: " +
                 (answered ? "it does not sleep" : "the server does not read them"));
 }
 
@@ -457,7 +457,7 @@ std::optional<Judgement> waits_for(const std::string& what, Server& server, cons
     return none_running(subject, slow);
   if (any_over())
     return not_judged("its /sleep, of " + in_ms(subject.sleep) +
-                      ", is over before a fast request can be sent: it takes 1 s or more");
+                      ", is over before a fast request can be sent: 1 s or more is needed");
   if (count_running(server, slow) == 0) return none_running(subject, slow);
   Client fast = let_in(server, ", beside " + what, request("/"));
   const Answer answer = fast.read(std::max(sleep_of(subject, sleep) * 5 / 6, 1000ms));
@@ -481,9 +481,9 @@ Judgement nobody_blocks(const Subject& subject) {
   by_hand = "exec 3<>/dev/tcp/localhost/7878; curl -m 5 localhost:7878/; exec 3>&-";
   const std::vector<Client> silent = connect_many(server, 1);
   settle([&] { return count_accepted(server, silent); }, 1);
-  Client beside = let_in(server, ", beside a silent client", request("/"));
+  Client beside = let_in(server, ", despite a silent client", request("/"));
   const Answer answer = beside.read(at_once);
-  if (!answer.is_ok()) return broken("beside a silent client: " + answer.text());
+  if (!answer.is_ok()) return broken("despite a silent client: " + answer.text());
   return kept("answered ahead of an earlier /sleep, and despite a silent client");
 }
 
@@ -503,7 +503,7 @@ Judgement all_workers_busy(const Subject& subject) {
 // --- 3
 // ---------------------------------------------------------------------------------------------
 
-// How many of the slow requests that it has in work the server serves at the same time: what it
+// How many of the slow requests that it has in progress the server serves at the same time: what it
 // only reads, to serve it later, is answered a /sleep later.
 std::size_t served_together(const std::vector<Client>& slow, milliseconds sleep) {
   const auto count_answered = [&] { return std::ranges::count_if(slow, &Client::has_answer); };
@@ -529,7 +529,7 @@ Judgement bounded_threads(const Subject& subject) {
   Server server(subject, {.sleep = about(10000ms)});
   const std::vector<Client> clients = connect_many(server, crowd, request("/sleep"));
   if (clients.empty() || !server.is_running())
-    return broken("does not take " + to_string(crowd) + " clients: " + ending(server));
+    return broken("did not accept " + to_string(crowd) + " clients: " + ending(server));
   settle([&] { return count_accepted(server, clients); }, clients.size());
   const std::size_t threads = settle([&] { return threads_of(server); }, crowd);
   const std::size_t processes = server.processes().size();
@@ -597,7 +597,7 @@ Judgement few_threads(const Subject& subject) {
 // ------------------------------------------------------------------------------------------
 
 // As many requests as there are workers, and `queued` more. Without any queued, only those count
-// that are in work when the signal comes.
+// that are in progress when the signal comes.
 Judgement finishes(const Subject& subject, std::size_t queued, int signal) {
   by_hand = "for i in $(seq " + (queued == 0 ? "{workers}" : to_string(subject.workers + queued)) +
             "); do curl localhost:7878/sleep & done; sleep 0.5; kill -" + short_name(signal) +
@@ -648,9 +648,9 @@ Judgement finishes_unaccepted(const Subject& subject) {
   if (!server.freeze()) return not_judged("SIGSTOP does not stop it");
   std::vector<Client> clients = connect_many(server, about(std::size_t{50}), request("/"), 300ms);
   const auto table = peers(server.port());
-  if (clients.empty()) return not_judged("its accept queue takes nobody");
+  if (clients.empty()) return not_judged("its accept queue takes no client");
   std::erase_if(clients, [&](const Client& client) { return !table.contains(client.port()); });
-  if (clients.empty()) return not_judged("somebody else has sent it SIGCONT");
+  if (clients.empty()) return not_judged("another process has sent it SIGCONT");
   server.send(SIGTERM);
   server.thaw();
   const Outcome outcome = read_all(clients, 2 * patience);
@@ -694,7 +694,7 @@ Judgement frees_the_port(const Subject& subject) {
   if (!server.is_running())
     return broken(slow.at(0).read(0ms).is_ok()
                       ? "late clients are refused only once it has ended: " + ending(server)
-                      : ending(server) + ", with a request in work");
+                      : ending(server) + ", with a request in progress");
   if (took > 800ms) return broken("a late client is kept waiting for its refusal");
   if (!port_closes(server)) return broken("the port stays open");
 
@@ -706,13 +706,13 @@ Judgement frees_the_port(const Subject& subject) {
     return broken("a new server on the port: " + answer.text());
   if (!server.is_running() && took_to_start > sleep_of(subject, sleep) / 2)
     return not_judged("a new server takes longer to start than a /sleep lasts");
-  if (!server.is_running()) return broken("the drain was over before the new server was there");
+  if (!server.is_running()) return broken("the drain ended before the new server was up");
   const bool answered = is_answered(slow.at(0), sleep_of(subject, sleep) + patience);
   const bool ended = ends_with_0(server, patience);
   const std::string evidence =
       "late client refused at once, new server on the port, " + ending(server);
   return answered && ended ? kept(evidence)
-                           : broken(evidence + (answered ? "" : ", the running request cut"));
+                           : broken(evidence + (answered ? "" : ", the running request cut off"));
 }
 
 // --- 8
@@ -767,7 +767,7 @@ Judgement gives_up(const Subject& subject) {
   const std::string all_said = server.err().substr(said_before);
   const std::string said = all_said.substr(0, all_said.find('\n'));
   const std::string evidence =
-      ending(server) + (said.empty() ? ", without a word on stderr" : ", '" + said + "'");
+      ending(server) + (said.empty() ? ", with nothing on stderr" : ", '" + said + "'");
   const bool gave_up = Clock::now() - start >= grace && exit && !exit->by_any_signal() &&
                        !exit->with(0) && !said.empty();
   return gave_up ? kept(evidence) : broken(evidence);
@@ -799,8 +799,8 @@ Judgement second_interrupt(const Subject& subject) {
 }
 
 // A request is running; its answer must come, whatever else is sent after the first signal.
-Judgement drains_all_the_same(const Subject& subject, const std::string& name, int first,
-                              const std::vector<int>& more) {
+Judgement drains_regardless(const Subject& subject, const std::string& name, int first,
+                            const std::vector<int>& more) {
   by_hand = "curl localhost:7878/sleep & sleep 0.5; kill -" + short_name(first) + " $PID; ";
   if (first != more.front()) by_hand += "sleep 0.2; ";
   for (const int signal : more) by_hand += "kill -" + short_name(signal) + " $PID; ";
@@ -814,20 +814,19 @@ Judgement drains_all_the_same(const Subject& subject, const std::string& name, i
   for (const int signal : more) server.send(signal);
   const bool answered = is_answered(slow.at(0), sleep_of(subject, sleep) + patience);
   const bool ended = ends_with_0(server, patience);
-  const std::string evidence = name + ": " + (answered ? "answered, " : "cut, ") + ending(server);
+  const std::string evidence =
+      name + ": " + (answered ? "answered, " : "cut off, ") + ending(server);
   return answered && ended ? kept(evidence) : broken(evidence);
 }
 
 Judgement repeated_signals(const Subject& subject) {
-  return all_of([&] { return second_interrupt(subject); },
-                [&] {
-                  return drains_all_the_same(subject, "SIGTERM, then others, then a first Ctrl-C",
-                                             SIGTERM, {SIGHUP, SIGTERM, SIGTERM, SIGINT});
-                },
-                [&] {
-                  return drains_all_the_same(subject, "one Ctrl-C, delivered twice", SIGINT,
-                                             {SIGINT});
-                });
+  return all_of(
+      [&] { return second_interrupt(subject); },
+      [&] {
+        return drains_regardless(subject, "SIGTERM, then others, then a first Ctrl-C", SIGTERM,
+                                 {SIGHUP, SIGTERM, SIGTERM, SIGINT});
+      },
+      [&] { return drains_regardless(subject, "one Ctrl-C, delivered twice", SIGINT, {SIGINT}); });
 }
 
 // --- 11
@@ -1057,7 +1056,7 @@ Judgement as_process_one(const Subject& subject) {
   const bool answered = is_answered(slow.at(0), sleep_of(subject, sleep) + patience);
   const bool ended = ends_with_0(*server, patience);
   if (server->is_running()) return broken("SIGTERM does not end it: " + ending(*server));
-  const std::string evidence = std::string(answered ? "answered, " : "cut, ") + ending(*server);
+  const std::string evidence = std::string(answered ? "answered, " : "cut off, ") + ending(*server);
   return answered && ended ? kept(evidence) : broken(evidence);
 }
 
@@ -1081,7 +1080,7 @@ Judgement stops_under_load(const Subject& subject) {
     if (!result.is_clean())
       return broken("stop " + to_string(stops + 1) + ": " + result.text() + "; " + ending(server));
     if (!ended) return broken(ending(server) + " under load");
-    if (result.answered == 0) return broken("nobody was answered under load");
+    if (result.answered == 0) return broken("no client was answered under load");
     all += result;
   }
   if (stops < fewest) return not_judged("only " + to_string(stops) + " stops in 15 s");

@@ -113,7 +113,7 @@ std::string likest(std::span<const Verdicts> all) {
   for (std::size_t stage = 2; stage <= 4; ++stage) {
     if (likeness(all, stage) >= likeness(all, best)) best = stage;
   }
-  if (8 * likeness(all, best) < 7 * all.size()) return "Behaves like none of the stages.";
+  if (8 * likeness(all, best) < 7 * all.size()) return "Behaves like none of the four stages.";
   return "Behaves like stage " + std::to_string(best) + " in " +
          std::to_string(likeness(all, best)) + " of " + std::to_string(all.size()) + ".";
 }
@@ -179,19 +179,19 @@ void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
     std::string line = "Stage " + std::to_string(one.task->stage) + ", promise " +
                        std::to_string(one.task->promise->number);
     if (one.runs > 1) line += ", run " + std::to_string(one.task->run);
-    line += " should be " + std::string(word(one.task->expected())) + " and is " +
+    line += ": expected " + std::string(word(one.task->expected())) + ", got " +
             std::string(word(judgement_of(one).verdict)) + ": " + judgement_of(one).evidence;
     std::cout << shortened(line) << '\n';
   }
 }
 
 void print_list_header(const Task& task) {
-  std::cout << "By hand: in one terminal start\n  " << typed_command(task, {})
-            << "\nand in another say\n  PID=$(ss -Htlnp sport = :" << task.typed_port
-            << " | grep -oP 'pid=\\K\\d+' | sort -n | head -1)\n"
-               "and then what is told below. When curl fails with 52 or 56 the request was\n"
-               "lost, with 7 it was refused; echo $? in the first terminal tells how the server\n"
-               "has ended.\n\n";
+  std::cout
+      << "To see it by hand, start the server in one terminal:\n  " << typed_command(task, {})
+      << "\nIn another, type\n  PID=$(ss -Htlnp sport = :" << task.typed_port
+      << " | grep -oP 'pid=\\K\\d+' | sort -n | head -1)\n"
+         "and then the command shown. If curl fails with 52 or 56, the request was lost;\n"
+         "with 7, it was refused. echo $? in the first terminal shows how the server ended.\n\n";
 }
 
 void print_list_entry(const Verdicts& verdicts, const Style& style) {
@@ -205,7 +205,7 @@ void print_list_entry(const Verdicts& verdicts, const Style& style) {
 }
 
 void print_list_sum(std::span<const Verdicts> all, bool all_promises) {
-  std::cout << "\nKeeps " << count(all, Verdict::kept) << " of " << all.size() << '.';
+  std::cout << "\nKeeps " << count(all, Verdict::kept) << " of " << all.size() << " promises.";
   if (all_promises) std::cout << ' ' << likest(all);
   std::cout << '\n';
   if (const std::string broken = numbers(all, Verdict::broken); !broken.empty())
@@ -217,7 +217,6 @@ void print_list_sum(std::span<const Verdicts> all, bool all_promises) {
 void print_course(const Course& course, unsigned seed) {
   if (course.interrupted) std::cout << "Interrupted: the others were not judged.\n";
   if (course.left_behind > 0)
-    std::cout << "Processes that the server left behind, and that were ended: "
-              << course.left_behind << '\n';
-  if (seed != 0) std::cout << "The same once more: --seed " << seed << '\n';
+    std::cout << "Processes that the server left behind, now ended: " << course.left_behind << '\n';
+  if (seed != 0) std::cout << "To repeat this run: --seed " << seed << '\n';
 }

@@ -538,7 +538,7 @@ TEST_SUITE("stage4") {
     CHECK(server.err() == "Gave up: 2 running, 5 waiting.\n");
   }
 
-  TEST_CASE("a long kernel's queue is served to its end") {
+  TEST_CASE("a long accept queue is served to its end") {
     const std::size_t count = allow_clients(1500);
     Server server(stage_subject(4));
     server.send(SIGSTOP);
