@@ -25,7 +25,7 @@ constexpr std::string_view usage =
     "       explore --play SCENARIO [WHAT]\n"
     "       explore --replay SCENARIO@ORDER [WHAT]\n"
     "\n"
-    "Runs it in every order of its threads. What fails is told step by step.\n"
+    "Runs it in every order of its threads. It prints what fails, step by step.\n"
     "  --play         you decide who goes on\n"
     "  --replay       one order again; under a debugger, it stops at each step\n"
     "  --svg FILE     draws the story of what failed\n"
@@ -34,11 +34,11 @@ constexpr std::string_view usage =
     "  --pool DIR     the one in DIR/thread_pool.hpp and .cpp\n"
     "  --module FILE  the scenarios in a library of yours: tests/explore/scenario.hpp\n"
     "  --server       stage 4, main() and all, in a simulated kernel; --stage N is stage N\n"
-    "  --deep N       with N departures from the plain order, beside the signals (1)\n"
+    "  --deep N       with N departures from the plain order, besides the signals (1)\n"
     "  --endless      for a pool that is never destroyed, as that of stage 3\n"
-    "  --orders-only  and no look for data races: is there a fault beside the race?\n"
+    "  --orders-only  ignores data races: is there another bug besides the race?\n"
     "A pool has ThreadPool(size), execute(job), and a destructor that finishes every job.\n"
-    "Exit status: 0 if all is well, 1 if something failed, 2 if it could not be tried.\n";
+    "Exit status: 0 if all is well, 1 if something failed, 2 if it could not run.\n";
 
 struct Options {
   std::string module;
@@ -154,7 +154,7 @@ void tell_fault(const Module& module, const Case& one, const Result& result,
   tell_order(module, one, result.order, options);
 }
 
-// 2 if it could not be tried.
+// 2 if it could not run.
 int status_of(const Failure& failure) {
   if (!failure) return 0;
   return failure.kind == "does not fit" || failure.kind == "not simulated" ? 2 : 1;
@@ -217,7 +217,7 @@ int explore_all(const Module& module, const std::vector<Case>& cases, const Opti
     return status_of(surprises[0].second.failure);
   }
   if (!all) {
-    std::puts("\nWhere it says \"not all\", there are too many orders to try: nothing is proved.");
+    std::puts("\nWhere it says \"not all\", there are too many orders to run: nothing is proved.");
     return 2;
   }
   std::printf("\n%s orders; %s runs in %.1f s.", counted(orders).c_str(), counted(runs).c_str(),

@@ -29,7 +29,7 @@ void judge_end() {
   for (const Thread& thread : threads.subspan(1)) {
     if (thread.state != Thread::joined && !(world.stays && thread.kind == Thread::worker))
       world.failure = {"not joined",
-                       "main has ended, and " + thread.name + " has not been joined."};
+                       "main() has returned, and " + thread.name + " has not been joined."};
   }
 }
 

@@ -191,7 +191,7 @@ class Teller {
       text += last_notification(thread, lines);
       if (is_in_semaphore(thread))
         text +=
-            "\nOr it is not this program's fault: libstdc++ has a bug there, gcc.gnu.org/PR98033.";
+            "\nOr the bug is not in this program: libstdc++ has one there, gcc.gnu.org/PR98033.";
     }
     return text;
   }

@@ -150,7 +150,7 @@ void World::also(Step step) { note(step); }
 
 Thread& World::start(std::string name, std::function<void()> body, Thread::Kind kind) {
   if (count == max_threads)
-    fail("too many threads", "explore has room for 15 threads beside main.");
+    fail("too many threads", "explore has room for 15 threads besides the main thread.");
   Thread& thread = threads[count];
   thread.id = count++;
   thread.name = std::move(name);
@@ -201,7 +201,7 @@ void World::begin_thread() {
   world.note({"end", &self});
   if (self.id == 0) world.end();
   if (self.kind == Thread::worker && !world.closing)
-    world.fail("left early", self.name + " has left, although the pool has not been told to end.");
+    world.fail("left early", self.name + " has left, although the pool has not ended.");
   if (was_fresh) world.come_to_first_step(self);
   world.go_on();
 }

@@ -64,15 +64,15 @@ namespace {
 constexpr std::string_view usage =
     "usage: failures [--stage N | --module FILE] [--list | --quick | POINT]\n"
     "\n"
-    "Makes each call of a stage fail, once with each error of its manual, and tells what then "
-    "held.\n"
+    "Makes each call of a stage fail, once with each error in its manual page, and reports what "
+    "then held.\n"
     "  --stage N      this one, and not all four\n"
     "  --module FILE  stage 4 from this library, in the simulated kernel only\n"
-    "  --list         tells of each violation, also where stages 1 to 3 break something on "
+    "  --list         prints each violation, also where stages 1 to 3 break something on "
     "purpose\n"
     "  --quick        stage 4 in the simulated kernel, two errors of each call: half a second\n"
     "  POINT          one again, step by step: busy:main:accept4:3:ENOMEM\n"
-    "Exit status: 0 if stage 4 keeps everything, 1 if not, 2 if something could not be tried.\n";
+    "Exit status: 0 if stage 4 keeps everything, 1 if not, 2 if something could not be tested.\n";
 
 constexpr std::size_t at_a_time = 12;  // servers that mostly wait
 
@@ -266,11 +266,11 @@ void print_table(const std::vector<Stage>& stages) {
     return runs;
   });
   print_row("points in the real kernel", stages, [](const Stage& s) { return s.real.size(); });
-  print_row("  to which the server did not come, this time", stages, [](const Stage& s) {
+  print_row("  that the server did not reach, this time", stages, [](const Stage& s) {
     return count_if(s,
                     [](const Result& r) { return !r.verdict.met && r.verdict.not_tried.empty(); });
   });
-  print_row("points not tried", stages, [](const Stage& s) {
+  print_row("points not tested", stages, [](const Stage& s) {
     return count_if(s, [](const Result& r) { return !r.verdict.not_tried.empty(); });
   });
   print_row("points that cost nobody but the client being served", stages, [](const Stage& s) {

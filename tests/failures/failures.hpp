@@ -46,10 +46,10 @@ constexpr std::array<std::string_view, 8> invariants{
     "it was ended by a signal, or never ended",
     "an accepted client was reset, or not answered",
     "it did not go on, though it could",
-    "the listener was open during the drain",
+    "the listening socket was open during the drain",
     "the grace period was not kept",
     "a descriptor leaked",
-    "the exit status did not tell the truth",
+    "the exit status was wrong",
 };
 
 // How each server is started, in both kernels.

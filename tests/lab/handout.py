@@ -117,7 +117,7 @@ def main() -> int:
         if to_pdf(page, output / f"{name}.pdf"):
             print(output / f"{name}.pdf")
         else:
-            print(f"{page}: print it from a browser; for a PDF at once, install weasyprint or chromium.")
+            print(f"{page}: print it from a browser; for a PDF, install weasyprint or chromium.")
     return 0
 
 

@@ -124,7 +124,7 @@ void Lab::start_stage(int stage) {
 void Lab::beside() {
   std::vector<int>& stages = settings_.stages;
   if (stages.empty()) {
-    message_ = "Beside a server of your own there is no stage.";
+    message_ = "A server of your own is shown alone.";
     return;
   }
   if (stages.size() == 2)

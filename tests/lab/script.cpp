@@ -28,7 +28,7 @@ constexpr std::array<Key, 28> all{{
     {"0", "your own server, after a stage"},
     {"n", "the next stage"},
     {"a", "restart"},
-    {"d", "the stage before it, beside it"},
+    {"d", "the stage before it as well"},
     {"w", "apply a wrong turn; 4 removes it"},
     {"l", "play a scene of the lesson"},
     {"+", "restart with a longer /sleep"},

@@ -1,5 +1,5 @@
-// The least a server can do, to measure the others by: each thread accepts, reads, sends an answer
-// that was ready before, and closes. Nothing is checked, waited for or said.
+// The least a server can do, to measure the others by: each thread accepts, reads, sends a
+// ready-made answer, and closes. It checks nothing, logs nothing and has no deadlines.
 
 #include "common/handle_connection.hpp"
 #include "common/http.hpp"
@@ -34,7 +34,7 @@ int main(int argc, char** argv) {
       if (count > 0) count = ::write(socket.get(), answer.data(), answer.size());
     }
   };
-  std::vector<std::thread> others;  // for ever, like main
+  std::vector<std::thread> others;  // forever, like the main thread
   while (others.size() + 1 < options.workers) others.emplace_back(serve);
   serve();
 }

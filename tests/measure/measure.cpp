@@ -27,17 +27,17 @@ constexpr std::string_view usage_text =
     R"(Usage: measure [options] [PART...]
 
 Measures on this machine, each figure also as a ratio to limit, the least a
-server can do: threads that accept, read, write an answer made before, and close.
+server can do: threads that accept, read, write a ready-made answer, and close.
 The parts, all of them if none is named:
 
-  cost     32 clients at once, by ab: requests a second, their time, and what
+  cost     32 concurrent clients, by ab: requests per second, their time, what
            the server spends on one
-  growth   1 to 1,024 clients at once, half of which ask for /sleep
-  pool     jobs a second through execute(), against a loop on one thread
+  growth   1 to 1,024 clients at the same time, half of them asking for /sleep
+  pool     jobs per second through execute(), against a loop on one thread
 
-  --rounds N   interleaved rounds, the median of which is told, 1 to 99
+  --rounds N   interleaved rounds, 1 to 99; the median is printed
                (7; growth 3)
-  --quick      one short round, to see whether it works
+  --quick      one short round, to check that it works
   --help       print this and exit
 
 Exit status: 0, also if ab is missing and cost is left out; 2 for a mistake in the
@@ -196,9 +196,9 @@ bool has_ab() {
 }
 
 void print_costs(const Settings& settings) {
-  std::cout << "What a request costs: 32 clients at once, a connection each time\n";
+  std::cout << "What a request costs: 32 concurrent clients, a new connection per request\n";
   if (!has_ab()) {
-    std::cout << "  Not measured, for ab is not installed. It is in Debian's apache2-utils.\n\n";
+    std::cout << "  Not measured: ab is not installed (Debian: apache2-utils).\n\n";
     return;
   }
   const auto rounds = static_cast<std::size_t>(settings.rounds_or(7));
@@ -210,12 +210,12 @@ void print_costs(const Settings& settings) {
   });
   std::cout << text_table(columns,
                           {
-                              series("requests a second", 0, results, &Cost::requests_per_second),
+                              series("requests per second", 0, results, &Cost::requests_per_second),
                               series("p50, ms", 2, results, &Cost::p50),
                               series("p99, ms", 2, results, &Cost::p99),
                               series("user, us/request", 1, results, &Cost::user),
                               series("system, us/request", 1, results, &Cost::system),
-                              series("both, us/request", 1, results,
+                              series("total, us/request", 1, results,
                                      [](const Cost& cost) { return cost.user + cost.system; }),
                               series("threads", 0, results, &Cost::threads),
                               series("peak memory, MiB", 1, results, &Cost::memory),
@@ -323,10 +323,11 @@ void print_growth(const Settings& settings) {
     panels[1].at.push_back(series("", 0, results, &Burst::threads));
     panels[2].at.push_back(series("", 0, results, &Burst::memory));
   }
-  std::cout << "How it grows: clients all at once, half of them for /sleep of " << sleep.count()
+  std::cout << "How it grows: clients all at the same time, half of them asking for /sleep of "
+            << sleep.count()
             << " ms\n"
                "(limit does not sleep: its figures are those of the clients, and of the machine;\n"
-               "last step: the last row through the one before)\n\n";
+               "last step: the last row divided by the one before)\n\n";
   for (const Growth& growth : panels) std::cout << text_growth(columns, growth) << '\n';
 }
 
@@ -365,7 +366,7 @@ void print_pool(const Settings& settings) {
     rows = {pool_series("empty jobs", jobs, 0us, rounds),
             pool_series("jobs of 10 us", jobs, 10us, rounds)};
   }
-  std::cout << "The pool alone, 4 workers: jobs a second through execute()\n"
+  std::cout << "The pool alone, 4 workers: jobs per second through execute()\n"
             << text_table({"one thread", "1 producer", "4 producers"}, rows) << '\n';
 }
 

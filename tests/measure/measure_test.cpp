@@ -99,7 +99,7 @@ TEST_SUITE("measure") {
           "                           limit     stage 1     stage 2\n"
           "p50, ms                     1.00        2.50       80.00\n"
           "  ratio                                x2.00       x40.0\n"
-          "  from-to                          2.00-2.50  40.0-1,200\n");
+          "  min-max                          2.00-2.50  40.0-1,200\n");
     CHECK(text_growth(columns, made_up_growth()) ==
           "fast requests, ms\n"
           "  clients          limit       stage 1       stage 2\n"
@@ -145,12 +145,12 @@ TEST_SUITE("measure") {
     CHECK(missing.find("ab is not installed") != std::string::npos);
     const std::string cost = run({BUILD "/tests/measure", "--quick", "cost"});
     if (cost == missing) return;
-    for (const std::string row : {"requests a second", "p50, ms", "p99, ms", "user, us/request",
-                                  "system, us/request", "both, us/request", "peak memory, MiB"}) {
+    for (const std::string row : {"requests per second", "p50, ms", "p99, ms", "user, us/request",
+                                  "system, us/request", "total, us/request", "peak memory, MiB"}) {
       CHECK_MESSAGE(figures(cost, row).size() == 5, row);
     }
-    for (const double rate : figures(cost, "requests a second")) CHECK(rate > 0);
-    for (const double time : figures(cost, "both, us/request")) CHECK(time > 0);
+    for (const double rate : figures(cost, "requests per second")) CHECK(rate > 0);
+    for (const double time : figures(cost, "total, us/request")) CHECK(time > 0);
     check_threads(figures(cost, "threads"));
   }
 

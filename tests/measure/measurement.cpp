@@ -84,7 +84,7 @@ std::string text_table(const std::vector<std::string>& columns, const std::vecto
     text +=
         add(row.name, 0, [&](std::size_t i) { return with_commas(row.median(i), row.decimals); });
     text += add("  ratio", 1, [&](std::size_t i) { return times(row.ratio(i).median); });
-    text += add("  from-to", 1, [&](std::size_t i) {
+    text += add("  min-max", 1, [&](std::size_t i) {
       const Spread ratio = row.ratio(i);
       return std::isnan(ratio.lowest) ? ""
                                       : ratio_text(ratio.lowest) + '-' + ratio_text(ratio.highest);

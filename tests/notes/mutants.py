@@ -242,7 +242,7 @@ def tell(seen: dict[Mutant, str]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="where explore is built (build)")
-    parser.add_argument("--fresh", action="store_true", help="judge anew what has been judged before")
+    parser.add_argument("--fresh", action="store_true", help="judge again what has been judged before")
     parser.add_argument("--write", action="store_true", help="write into the page what has killed each")
     parser.add_argument("--by", default="", help="judged by this suite alone: what it kills, or the numbers given")
     parser.add_argument("number", type=int, nargs="*", help="only these; 0 is one that changes nothing")

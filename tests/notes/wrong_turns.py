@@ -33,7 +33,7 @@ WRONG_TURNS = [
     WrongTurn(
         "detach",
         "the threads are detached instead of joined",
-        {(4, 5, 12): "0 of ... answered, exit 0", (7,): "", (10, 16): "exit 0", (15,): "cut, exit 0"},
+        {(4, 5, 12): "0 of ... answered, exit 0", (7,): "", (10, 16): "exit 0", (15,): "cut off, exit 0"},
         by_luck=(6, 9, 14),
         explored=("one", "not joined"),
     ),
@@ -89,7 +89,7 @@ WRONG_TURNS = [
     WrongTurn(
         "exit_in_handler",
         "the handler itself ends the process, with status 0",
-        {(4, 5, 6, 14): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut, exit 0"},
+        {(4, 5, 6, 14): "0 of ... answered, exit 0", (7,): "", (9, 10, 16): "exit 0", (15,): "cut off, exit 0"},
         explored=("sleep", "request lost"),
     ),
     WrongTurn(

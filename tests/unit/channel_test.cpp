@@ -35,7 +35,7 @@ TEST_SUITE("channel") {
     CHECK(**receiver.recv() == 7);
   }
 
-  TEST_CASE("whoever sends too fast can wait for the receivers, but not for ever") {
+  TEST_CASE("a sender that is too fast can wait for the receivers, but not forever") {
     auto [sender, receiver] = channel<int>();
     const auto seconds = [&sender = sender](std::chrono::milliseconds limit) {
       const auto begin = std::chrono::steady_clock::now();

@@ -75,7 +75,7 @@ TEST_SUITE("connection") {
     CHECK(pair.client.read().is_quiet_close());
   }
 
-  TEST_CASE("a plain GET is closed at once: nothing is waited for") {
+  TEST_CASE("a plain GET is closed immediately: nothing is waited for") {
     Pair pair;
     pair.client.send(request("/"));
     TcpStream stream = pair.accept();

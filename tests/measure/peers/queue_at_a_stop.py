@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What does a server do at a stop with the connections in its kernel's queue, and with a silent client?
+"""What does a server do at a stop with the connections in its accept queue, and with a silent client?
 
     queue_at_a_stop.py PORT SIGNAL PID...
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Whom does a listening socket still serve, once it is bound to a network interface that does not exist?"""
+"""Which clients does a listening socket still serve once it is bound to a network interface that does not exist?"""
 
 import contextlib
 import socket

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Two listeners share a port by SO_REUSEPORT, 40 clients wait in their queues, and one of the two is closed."""
+"""Two listening sockets share a port by SO_REUSEPORT, 40 clients wait in their accept queues, and one is closed."""
 
 import socket
 
