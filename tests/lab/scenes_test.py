@@ -17,6 +17,7 @@ import xml.etree.ElementTree as ElementTree
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -61,10 +62,22 @@ def check_scenes(lab: Path, folder: Path) -> list[str]:
     text = "".join(f"{scene}: {told}\n\n" for scene, told in seen.items())
     golden = HERE / "golden/scenes.txt"
     if text == golden.read_text():
-        return []
+        return check_stored(folder / "ctrl-c.svg")
     Path("scenes.txt").write_text(text)
     difference = subprocess.run(["diff", golden, "scenes.txt"], capture_output=True, text=True).stdout
     return [f"./scenes.txt is not tests/lab/golden/scenes.txt:\n{difference}"]
+
+
+def check_stored(played: Path) -> list[str]:
+    """The README shows what is played here, but for the times: what stands above the axis."""
+    figures = [played, *(HERE.parent.parent / f"notes/figures/ctrl_c_{theme}.svg" for theme in ("light", "dark"))]
+    now, *stored = [[label.text for label in labels(figure) if label.y < 480] for figure in figures]
+    return [
+        f"notes/figures/{figure.name}: '{old}' is '{new}' now; demo --theme --save draws it again"
+        for figure, texts in zip(figures[1:], stored)
+        for old, new in zip_longest(texts, now)
+        if old != new
+    ]
 
 
 @dataclass
