@@ -120,8 +120,7 @@ TEST_SUITE("harness") {
         {"TMPDIR=/nowhere P --only 3 -- S1 --html {html}", "exit 2", "no folder for the pages"},
         {"env --ignore-signal=CHLD P --only 11 -- S1", "exit 1", "start 1: ended by SIGINT\n"},
         {"P --time-limit 1 --only 16 -- S4", "exit 1", "the 1 s for all were over\n"},
-        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh S4", "exit 0",
-         "were ended: 3\n"},
+        {"P --only 4 -- sh -c 'setsid sleep 1000 & exec \"$@\"' sh S4", "exit 0", "now ended: 3\n"},
         {"P --only 4 -- sh -c 'for i in $(seq 1100); do sleep 100 & done; wait'", "exit 2",
          "the server has made more than 1000 processes"},
         // Whose clients are crowded, whose wrapper minds that its child is stopped.
