@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Does what the notes quote, name and run still hold?"""
+"""Does what the notes quote, name and run still hold, and do they keep to the glossary?"""
 
 import argparse
 import shutil
@@ -13,6 +13,7 @@ import mutants
 import names
 import patches
 import quotations
+import words
 from markdown import Document, Fault, read
 from transcripts import Transcript
 
@@ -34,6 +35,7 @@ def check(root: Path, files: list[str], build: Path) -> list[Fault]:
         found += document.faults
         found += quotations.check(root, document)
         found += names.check(known, document)
+        found += words.check(document)
     return sorted(found)
 
 

@@ -10,6 +10,7 @@ from unittest import mock
 import completeness
 import names
 import quotations
+import words
 from comparison import agree
 from markdown import Document, read
 from transcripts import Transcript
@@ -210,6 +211,26 @@ class Names(Notes):
         ):
             self.assert_fault(f"```sh\nls\n{command}\n```\n", 3, words)
             self.assert_fault(f"```console\n1| $ ls\n2| $ {command}\n```\n", 3, words)
+
+
+class Words(Notes):
+    def test_each_kind_of_fault(self):
+        of_40, of_41 = ("One" + " more" * (count - 1) + "." for count in (40, 41))
+        for text, fault in (
+            ("The accept queue, a page fault, `the queue`, [here](at_once.md). It waits for it.", None),
+            (f"{of_40} {of_40}", None),
+            (f"Short.\n\nShort, too. {of_41}", "3: a sentence of 41 words: One more"),
+            ("- It is\n  done at\n  once.", "1: 'at once': immediately"),
+            ("| a | the queue |", "1: 'the queue': the accept queue, or the job queue"),
+            ("One.\n\n## A fault\n", "3: 'fault': bug"),
+            ("It waits, for it is slow.", "1: ', for it': because"),
+            ("The kernel accepts it.", "1: 'kernel accepts': the kernel completes"),
+            ("Then main waits.", "1: 'main waits': the main thread"),
+        ):
+            with self.subTest(text):
+                found = [str(one) for one in words.check(self.page(text))]
+                self.assertEqual(len(found), 1 if fault else 0, found)
+                self.assertIn(fault or "", "".join(found))
 
 
 class Exercises(Notes):

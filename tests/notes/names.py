@@ -102,7 +102,7 @@ def check_numbers(known: Known, document: Document, number: int, line: str) -> I
             if not 1 <= int(promise) <= known.promises:
                 yield document.fault(number, f"there is no promise {promise}")
     turns = sum(file.startswith("notes/wrong_turns/") for file in known.files)
-    for word, what in re.findall(rf"\b({'|'.join(WORDS)})\s+(promises|wrong turns|faults)\b", line, re.IGNORECASE):
+    for word, what in re.findall(rf"\b({'|'.join(WORDS)})\s+(promises|wrong turns)\b", line, re.IGNORECASE):
         count = known.promises if what == "promises" else turns
         if WORDS.index(word.lower()) + 11 != count:
             yield document.fault(number, f"there are {count} {what}, not {word}")
