@@ -61,7 +61,7 @@ class Reports(unittest.TestCase):
     def test_a_data_race(self):
         self.assertEqual(
             reports.explain(RACE, self.tree, self.tree / "build"),
-            "data race: main writes at pool.cpp:2: `--free_;`; thread 1 writes at pool.cpp:4: "
+            "data race: the main thread writes at pool.cpp:2: `--free_;`; thread 1 writes at pool.cpp:4: "
             "`++free_;`; they hold no mutex in common",
         )
 
@@ -69,8 +69,8 @@ class Reports(unittest.TestCase):
         said = reports.explain(FREED, self.tree, self.tree / "build")
         self.assertEqual(
             said,
-            "heap-use-after-free: thread 0 reads at pool.cpp:2: `--free_;`; "
-            "thread 0 frees at pool.cpp:4: `++free_;`",
+            "heap-use-after-free: the main thread reads at pool.cpp:2: `--free_;`; "
+            "the main thread frees at pool.cpp:4: `++free_;`",
         )
 
     def test_each_report_once(self):
@@ -85,7 +85,7 @@ class Reports(unittest.TestCase):
 
     def test_signals_have_names(self):
         said = [how(-11), how(1), how(None)]
-        self.assertEqual(said, ["SIGSEGV has ended it", "its exit status is 1", "it still runs"])
+        self.assertEqual(said, ["it was killed by SIGSEGV", "it exited with status 1", "it is still running"])
 
 
 class Patches(unittest.TestCase):
@@ -104,7 +104,7 @@ class Patches(unittest.TestCase):
                     files = patching.apply(tree, patch.read_text())
                     names = [str(file.relative_to(tree)) for file in files]
                     again = patching.difference(SOURCE, tree, names)
-                    with self.assertRaisesRegex(patching.DoesNotApply, "is in there already"):
+                    with self.assertRaisesRegex(patching.DoesNotApply, "is already applied"):
                         patching.apply(tree, patch.read_text())
                     patching.apply(tree, again, reverse=True)
                     self.assertEqual(patching.difference(SOURCE, tree, names), "")
@@ -165,7 +165,7 @@ class Places(unittest.TestCase):
         pool = "stage3_pool/thread_pool.cpp"
         place = self.home / "work book-3.4"
         self.assertIn(str(place), self.type("exercises.py", "start", "3.4"))
-        self.assertIn("is there already", self.type("exercises.py", "start", "3.4", expect=2))
+        self.assertIn("already exists", self.type("exercises.py", "start", "3.4", expect=2))
         (place / pool).write_text((place / pool).read_text() + "// mine\n")
         self.assertIn("+// mine", self.type("exercises.py", "diff", "3.4"))
         self.assertIn("3.4.patch", self.type("exercises.py", "back", "3.4"))
@@ -202,10 +202,10 @@ class Places(unittest.TestCase):
         before = pool.read_text()
         self.type("exercises.py", "put_in", "detach")
         self.assertIn(".detach()", pool.read_text())
-        self.assertIn("is in there already", self.type("exercises.py", "put_in", "detach", expect=2))
+        self.assertIn("is already applied", self.type("exercises.py", "put_in", "detach", expect=2))
         self.type("exercises.py", "take_out", "detach")
         self.assertEqual(pool.read_text(), before)
-        self.assertIn("is not in there", self.type("exercises.py", "take_out", "detach", expect=2))
+        self.assertIn("is not applied", self.type("exercises.py", "take_out", "detach", expect=2))
         self.assertIn("There is no wrong turn", self.type("exercises.py", "put_in", "gone", expect=2))
 
     def test_mistakes(self):
@@ -226,7 +226,7 @@ class Places(unittest.TestCase):
             self.skipTest("root may write everywhere")
         self.home.chmod(0o555)
         try:
-            self.assertIn("cannot be made", self.type("exercises.py", "start", "3.4", expect=2))
+            self.assertIn("cannot be created", self.type("exercises.py", "start", "3.4", expect=2))
             self.book.chmod(0o555)
             self.assertIn("cannot be written to", self.type("exercises.py", "1.2", expect=1))
         finally:

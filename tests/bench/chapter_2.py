@@ -19,7 +19,7 @@ def exactly_64(tree: Tree) -> None:
         silent = [server.connect() for _ in range(80)]
         eventually(lambda: len(server.threads()) > 65, limit=1)  # it should not come to that
         threads = len(server.threads())
-        require(threads == 65, f"80 clients make {threads} threads. With 64 and main's, it should be 65.")
+        require(threads == 65, f"80 clients make {threads} threads. With 64 and the main thread, it should be 65.")
         require_rest(server, "With 80 silent clients")
         for client in silent:
             client.close()
@@ -32,7 +32,8 @@ def nobody_is_sent_away(tree: Tree) -> None:
         for client in silent:
             client.close()
         answers = Counter(status(read(client, limit=6)) for client in [server.ask("/sleep") for _ in range(100)])
-        require(answers == {200: 100}, f"100 clients on /sleep at once: {answers[200]} of them are answered.")
+        said = "Of 100 clients that ask for /sleep at the same time, only"
+        require(answers == {200: 100}, f"{said} {answers[200]} are answered.")
 
 
 @probe("2.2")
@@ -47,7 +48,8 @@ def a_place_is_given_back_after_a_reset(tree: Tree) -> None:
                         reset(client)
             if eventually(lambda: server.process.poll() is not None, limit=2.5):
                 return  # as before the exercise: a failed send ends stage 2
-        require(status(read(server.ask("/"), limit=4)) == 200, "After clients that reset, nobody is answered any more.")
+        answered = status(read(server.ask("/"), limit=4)) == 200
+        require(answered, "After many clients have reset their connections, GET / is no longer answered.")
 
 
 @probe("2.2")
@@ -56,7 +58,7 @@ def one_slow_holds_nobody_up(tree: Tree) -> None:
         server.ask("/sleep")
         for number in range(1, 201):
             answered = status(read(server.ask("/"), limit=3)) == 200
-            require(answered, f"Beside one /sleep of 6 s, quick request number {number} waits.")
+            require(answered, f"During one /sleep of 6 s, quick request number {number} is not answered within 3 s.")
 
 
 exercise("2.3", "stage2", stage=2, kept=[1, 3], broken=[2, 17])
@@ -68,10 +70,12 @@ def a_thread_of_its_own(tree: Tree) -> None:
         slow = [server.ask("/sleep") for _ in range(2)]
         eventually(lambda: server.has_read(slow[0]))
         threads = len(server.threads())
-        require(threads == 2, f"While a /sleep is served it has {threads} threads, not 2: main's, and the request's.")
+        said = f"While a /sleep is served, stage 2 has {threads} threads"
+        require(threads == 2, f"{said}, not 2: the main thread, and the request's.")
         for client in slow:
-            require(status(read(client)) == 200, "Of two clients on /sleep, one is not answered.")
-        require(eventually(lambda: len(server.threads()) == 1), "The thread stays when its request is over.")
+            require(status(read(client)) == 200, "Of two clients that ask for /sleep, one is not answered.")
+        gone = eventually(lambda: len(server.threads()) == 1)
+        require(gone, "The request's thread is still there 10 s after the request is over.")
 
 
 @probe("2.3")
@@ -92,7 +96,7 @@ def no_memory_is_lost(tree: Tree) -> None:
         for _ in range(12000):
             server.get("/")
         grown = server.memory() - before
-        require(grown < 200, f"12,000 requests cost {grown} kB of memory that is not given back.")
+        require(grown < 200, f"12,000 more requests take {grown} kB of memory that is never freed.")
 
 
 exercise("2.4", "stage2", stage=2, kept=[2, 4])
@@ -105,7 +109,7 @@ def stops_when_idle(tree: Tree) -> None:
             require(status(server.get("/")) == 200, "GET / is not answered.")
             server.send(stop)
             ended = server.exit_status()
-            require(ended == 0, f"{stop.name} to an idle server: {how(ended)}, not 0.")
+            require(ended == 0, f"{stop.name} should make an idle server exit with status 0, but {how(ended)}.")
 
 
 @probe("2.4")
@@ -116,11 +120,11 @@ def finishes_what_runs(tree: Tree) -> None:
         second = server.ask("/sleep")
         eventually(lambda: server.has_read(second))
         server.send(signal.SIGTERM)
-        require_rest(server, "While the last requests are served after a SIGTERM")
+        require_rest(server, "While the server finishes the last requests after SIGTERM")
         for client in first, second:
             require(status(read(client)) == 200, "SIGTERM cuts off a request that is being served.")
         ended = server.exit_status()
-        require(ended == 0, f"After the last request, {how(ended)}, not 0.")
+        require(ended == 0, f"After the last request, the server should exit with status 0, but {how(ended)}.")
 
 
 @probe("2.4")
@@ -133,9 +137,9 @@ def half_a_head(tree: Tree) -> None:
         time.sleep(1.5)
         with contextlib.suppress(OSError):
             client.sendall(b"Host: a\r\n\r\n")
-        require(status(read(client)) == 200, "A request of which half the head had come at the SIGTERM is cut off.")
+        require(status(read(client)) == 200, "A request whose head had only half arrived at SIGTERM is cut off.")
         ended = server.exit_status()
-        require(ended == 0, f"After a request whose head came in two pieces, {how(ended)}, not 0.")
+        require(ended == 0, f"After a head in two pieces, the server should exit with status 0, but {how(ended)}.")
 
 
 @probe("2.4")
@@ -148,7 +152,8 @@ def blocked_in_each_thread(tree: Tree) -> None:
                 continue  # in sigwait() they are not blocked
             blocked = int(re.search(r"SigBlk:\s+(\w+)", (task / "status").read_text())[1], 16)
             both = blocked >> (signal.SIGINT - 1) & 1 and blocked >> (signal.SIGTERM - 1) & 1
-            require(bool(both), "A thread does not block SIGINT and SIGTERM: they may go to it, and end the process.")
+            said = "A thread that does not wait for the signals does not block SIGINT and SIGTERM"
+            require(bool(both), f"{said}: the kernel may deliver one to it, and that ends the process.")
         client.close()
 
 
@@ -161,9 +166,10 @@ def a_thread_that_has_not_begun(tree: Tree) -> None:
         client = server.ask("/")
         eventually(lambda: len(server.threads()) == 3)
         server.send(signal.SIGTERM)
-        require(status(read(client)) == 200, "A request whose thread was started, but had not yet run, is cut off.")
+        answered = status(read(client)) == 200
+        require(answered, "At SIGTERM, a request whose thread was started but has not run yet is cut off.")
         ended = server.exit_status()
-        require(ended == 0, f"With a thread that begins late, {how(ended)}, not 0.")
+        require(ended == 0, f"With a thread that begins late, the server should exit with status 0, but {how(ended)}.")
 
 
 @probe("2.4")
@@ -178,4 +184,5 @@ def a_client_during_exit(tree: Tree) -> None:
             with contextlib.suppress(OSError):
                 server.connect().close()
         ended = server.exit_status()
-        require(ended == 0, f"Clients that come while it ends: {how(ended)}, not 0. {server.stderr()}")
+        said = "When clients connect while it exits, the server should exit with status 0"
+        require(ended == 0, f"{said}, but {how(ended)}. {server.stderr()}")

@@ -16,10 +16,10 @@ def require_names(server: Server, count: int) -> None:
     # A thread may get to its name only after main() has printed "Listening".
     named = eventually(lambda: Counter(server.threads()) == wanted, limit=3)
     missing, others = wanted - Counter(server.threads()), Counter(server.threads()) - wanted
-    few = f"nobody is called {', '.join([*missing][:3])}; instead there is {', '.join([*others][:3]) or 'no other'}"
-    require(named, f"With {count} workers, {few}.")
+    few = f"No thread is named {', '.join([*missing][:3])}" if missing else "There are too many threads"
+    require(named, f"{few}. (Workers: {count}; unexpected names: {', '.join([*others][:3]) or 'none'}.)")
     main = Path(f"/proc/{server.pid}/comm").read_text().strip()
-    require(main == "stage3", f"The main thread is called {main!r}.")
+    require(main == "stage3", f"The main thread is named {main!r}, not 'stage3'.")
 
 
 @probe("3.2")
@@ -46,7 +46,9 @@ def names_in_any_order(tree: Tree) -> None:
             number = re.findall(r"Worker (\d+) got", server.stdout())[-1]
             asleep = server.asleep()
             read(client)
-            require(asleep == [f"worker {number}"], f"The log says Worker {number}; who sleeps is called {asleep}.")
+            named = ", ".join(asleep) or "none"
+            said = f"The log says that Worker {number} runs the job, but the thread that sleeps in it is {named}."
+            require(asleep == [f"worker {number}"], said)
 
 
 exercise("3.3", "stage3", stage=3, kept=[3, 13], orders=["jobs", "queue", "throws"])
@@ -62,11 +64,12 @@ def rude_clients(tree: Tree) -> None:
                 reset(client)
                 told = eventually(lambda: len(server.stderr().splitlines()) >= number, limit=3)
                 require(server.process.poll() is None, f"A client's reset ends the server. {server.stderr()}")
-                require(told, f"{number} jobs have failed, and stderr has {len(server.stderr().splitlines())} lines.")
+                lines = len(server.stderr().splitlines())
+                require(told, f"stderr should have one line for each failed job. Jobs: {number}; lines: {lines}.")
             answered = status(read(server.ask("/"), limit=4)) == 200
-            require(answered, f"With {workers} workers, after 8 clients' resets, nobody is answered.")
+            require(answered, f"With --workers {workers}, GET / is not answered after the resets of 8 clients.")
             left = workers + 1 - len(server.threads())
-            require(left == 0, f"After 8 failed jobs {left} of {workers} workers have left.")
+            require(left == 0, f"With --workers {workers}, 8 failed jobs have ended {left} of the workers' threads.")
 
 
 for _scene in "throws", "many", "together":
@@ -82,12 +85,13 @@ def grows(tree: Tree) -> None:
         for _ in range(50):
             server.get("/")
         threads = len(server.threads())
-        require(threads < 10, f"50 requests, one after the other, make {threads} threads of 5.")
+        require(threads < 10, f"50 requests, one after another, make the server grow from 5 threads to {threads}.")
         silent = [server.connect() for _ in range(100)]
         grown = eventually(lambda: len(server.threads()) > 64, limit=5)
-        require(grown, f"100 clients at once make only {len(server.threads())} threads.")
+        crowd, most = "100 clients at the same time make", "64 workers and the main thread make 65"
+        require(grown, f"{crowd} only {len(server.threads())} threads; {most}.")
         too_many = eventually(lambda: len(server.threads()) > 65, limit=1)
-        require(not too_many, f"100 clients at once make {len(server.threads())} threads; 64 workers and main are 65.")
+        require(not too_many, f"{crowd} {len(server.threads())} threads; {most}.")
         for client in silent:
             client.close()
 
@@ -101,7 +105,8 @@ def the_fifth_does_not_wait(tree: Tree) -> None:
         start = time.monotonic()
         server.get("/")
         took = time.monotonic() - start
-        require(took < 1, f"Beside 4 clients on /sleep, that came one after the other, GET / takes {took:.1f} s.")
+        said = "While 4 clients that came one after another wait for /sleep"
+        require(took < 1, f"{said}, GET / takes {took:.1f} s; a fifth worker should answer it immediately.")
 
 
 @probe("3.4")
@@ -110,12 +115,13 @@ def grows_again(tree: Tree) -> None:
         for _ in range(2):
             crowd = [server.ask("/sleep") for _ in range(80)]
             answered = sum(status(read(client)) == 200 for client in crowd)
-            require(answered == 80, f"Of 80 clients at once, {answered} are answered.")
+            require(answered == 80, f"Of 80 clients at the same time, only {answered} are answered.")
             slow = [server.ask("/sleep") for _ in range(20)]
             start = time.monotonic()
             quick = status(read(server.ask("/"), limit=5))
             took = time.monotonic() - start
-            require(quick == 200 and took < 1, f"After a crowd, beside 20 clients on /sleep, GET / takes {took:.1f} s.")
+            said = f"After a crowd of 80 clients, and with 20 on /sleep, GET / takes {took:.1f} s, not less than 1."
+            require(quick == 200 and took < 1, said)
             for client in slow:
                 read(client)
 
@@ -128,7 +134,8 @@ def does_not_grow_for_nothing(tree: Tree) -> None:
                 read(client)
             time.sleep(0.2)
         threads = len(server.threads())
-        require(threads < 10, f"5 clients at once, ten times, make {threads} threads: a fifth worker is enough.")
+        said = f"5 clients at the same time, ten times over, make {threads} threads"
+        require(threads < 10, f"{said}; a fifth worker is enough.")
 
 
 for _scene in "pairs", "race":

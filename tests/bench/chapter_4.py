@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from checks import exercise, probe, require_rest, wait_until
-from server import STAGES, NotYet, Server, Tree, eventually, how, read, read_whole, require, run, say, status
+from server import STAGES, NotYet, Server, Tree, eventually, got, how, read, read_whole, require, run, say, status
 
 exercise("4.2", "stage4", stage=4, kept=[3, 11])
 
@@ -23,7 +23,8 @@ def stops_without_notice(tree: Tree) -> None:
     with Server(tree, 4) as server:
         server.send(signal.SIGTERM)
         ended = server.exit_status(2)
-        require(ended == 0, f"Without --notice-ms, 2 s after a SIGTERM to an idle server: {how(ended)}, not 0.")
+        said = "Without --notice-ms, SIGTERM should make an idle server exit with status 0 within 2 s"
+        require(ended == 0, f"{said}, but {how(ended)}.")
 
 
 @probe("4.2")
@@ -32,10 +33,11 @@ def an_idle_notice(tree: Tree) -> None:
         server.send(signal.SIGTERM)
         require_rest(server, "During a notice")
         ended = server.exit_status(0.4)
-        require(ended is None, "With --notice-ms 1500 an idle server ends before the notice is over.")
+        require(ended is None, "With --notice-ms 1500, an idle server exits before the notice is over.")
         server.awaited = False
         ended = server.exit_status(1.1)
-        require(ended == 0, f"With --notice-ms 1500, 2.5 s after a SIGTERM to an idle server: {how(ended)}, not 0.")
+        said = "With --notice-ms 1500, SIGTERM should make an idle server exit with status 0 within 2.5 s"
+        require(ended == 0, f"{said}, but {how(ended)}.")
 
 
 @probe("4.2")
@@ -54,26 +56,27 @@ def served_during_the_notice(tree: Tree) -> None:
                 require(status(server.get("/")) == 200, "A request 0.5 s into a notice of 2.5 s is not answered.")
                 times.append(time.monotonic() - asked)
             median = sorted(times)[4]
-            require(median < 0.1, f"During a notice, GET / takes {median:.2f} s. Does it look only now and then?")
+            require(median < 0.1, f"During a notice, GET / takes {median:.2f} s. Does it look for clients too seldom?")
             wait_until(start + 2)
             slow, silent = server.connect(), server.connect()
         except ConnectionRefusedError:
-            raise NotYet("It refuses a client before its notice of 2.5 s is over.") from None
+            raise NotYet("The server refuses a client before its notice of 2.5 s is over.") from None
         wait_until(start + 2.3)
         answer = say(slow)
-        said = f"A client that connects 2 s into a notice of 2.5 s, and asks 0.3 s later, gets {answer[:15]!r}."
-        require(status(answer) == 200, said)
+        said = "A client that connects 2 s into a notice of 2.5 s, and sends its request 0.3 s later"
+        require(status(answer) == 200, f"{said}, gets {got(answer)} instead of 200.")
         wait_until(start + 2.9)
         with contextlib.suppress(ConnectionRefusedError):
-            late = status(server.get("/"))
-            raise NotYet(f"A client 0.4 s after a notice of 2.5 s is not refused. Its answer's status is {late}.")
+            late = got(server.get("/"))
+            raise NotYet(f"A client that connects 0.4 s after a notice of 2.5 s is not refused, but gets {late}.")
         read(silent, limit=9)
         took = time.monotonic() - start
-        require(took > 2.4, f"A client that is silent from 2 s on is closed {took:.1f} s after the stop.")
-        require(took < 4.3, f"A silent client holds its worker until {took:.1f} s after the stop; the notice is 2.5 s.")
-        require(status(read(running)) == 200, "A /sleep that ran at the stop, and took longer than the notice, is cut.")
+        require(took > 2.4, f"A silent client is closed {took:.1f} s after the stop, during a notice of 2.5 s.")
+        require(took < 4.3, f"A silent client keeps its worker until {took:.1f} s after the stop; the notice is 2.5 s.")
+        answered = status(read(running)) == 200
+        require(answered, "A /sleep that is running at the stop, and takes longer than the notice, is cut off.")
         ended = server.exit_status()
-        require(ended == 0, f"After a notice it answers all, but {how(ended)}, not 0.")
+        require(ended == 0, f"After a notice, the server should exit with status 0, but {how(ended)}.")
         for client in others:
             client.close()
 
@@ -87,8 +90,9 @@ def grace_counts_from_the_stop(tree: Tree) -> None:
         server.send(signal.SIGTERM)
         ended = server.exit_status(3.5)
         took = time.monotonic() - start
-        require(ended == 1, f"--grace-ms 2500 should count from the stop. {took:.1f} s after it: {how(ended)}.")
-        require(took > 2.4, f"With --grace-ms 2500 it gives up {took:.1f} s after the stop.")
+        said = "--grace-ms 2500 should count from the stop, and then end the server with exit status 1"
+        require(ended == 1, f"{said}. But {took:.1f} s after the stop {how(ended)}.")
+        require(took > 2.4, f"With --grace-ms 2500, the server gives up too early, {took:.1f} s after the stop.")
 
 
 @probe("4.2")
@@ -99,8 +103,8 @@ def a_silent_one_ends_with_the_grace(tree: Tree) -> None:
         wait_until(start + 1.35)
         silent = server.connect()
         ended = server.exit_status(4)
-        said = "With --notice-ms 1500 --grace-ms 2000 and a client that is silent from 1.35 s on"
-        require(ended == 0, f"{said}: {how(ended)}, not 0. {server.stderr()}")
+        said = "With --notice-ms 1500 --grace-ms 2000, and a silent client that connects 1.35 s after the stop"
+        require(ended == 0, f"{said}, the server should exit with status 0, but {how(ended)}. {server.stderr()}")
         silent.close()
 
 
@@ -111,7 +115,8 @@ def a_second_ctrl_c(tree: Tree) -> None:
         time.sleep(0.6)
         server.send(signal.SIGINT)
         ended = server.exit_status(3)
-        require(ended == 130, f"A second Ctrl-C, 0.6 s into a notice: {how(ended)}, and it should be 130.")
+        said = "A second Ctrl-C, 0.6 s into a notice, should end the server with exit status 130"
+        require(ended == 130, f"{said}, but {how(ended)}.")
 
 
 @probe("4.2")
@@ -119,10 +124,10 @@ def no_more_threads(tree: Tree) -> None:
     with Server(tree, 4, "--workers", "4", "--notice-ms", "1000") as server:
         server.get("/")
         threads, before = len(server.threads()), server.wakes()
-        require(threads == 6, f"With 4 workers it has {threads} threads. Stage 4 has 6, and one notice needs no more.")
+        require(threads == 6, f"With 4 workers the server has {threads} threads; 6 are enough, as before.")
         time.sleep(1)
         wakes = server.wakes() - before
-        require(wakes < 20, f"With nobody there, its main thread wakes {wakes} times in a second.")
+        require(wakes < 20, f"With no client connected, the main thread wakes {wakes} times in a second.")
 
 
 exercise("4.3", "stage4", stage=4, kept=[3])
@@ -139,8 +144,8 @@ def whole_answers(clients: list[socket.socket]) -> list[str]:
     try:
         return [read_whole(client) for client in clients]
     except ConnectionResetError:
-        said = "A connection was reset. Was the whole request read, and the client's end awaited, before the close?"
-        raise NotYet(said) from None
+        said = "A connection was reset. Before it closes, does the server read the whole request"
+        raise NotYet(f"{said}, and wait for the client to close its side?") from None
 
 
 @probe("4.3")
@@ -152,20 +157,23 @@ def patience(tree: Tree) -> None:
         statuses = [status(answer) for answer in seen]
         # They wait 0, 0.7, 1.4... seconds.
         said = f"6 clients on /sleep, 0.7 s each, got {statuses}"
-        require(statuses == [200, 200, 503, 503, 503, 503], f"{said}: not two 200, and then 503.")
-        require(took < 3.5, f"A 503 should come at once, but the 6 clients took {took:.1f} s, as if all were served.")
+        require(statuses == [200, 200, 503, 503, 503, 503], f"{said}; it should be two 200, and then 503 only.")
+        require(took < 3.5, f"A 503 should come immediately, but all 6 clients took {took:.1f} s.")
         late = seen[statuses.index(503)]
-        require(re.search(r"^Retry-After: *1\r$", late, re.M | re.I) is not None, f"No 'Retry-After: 1' in {late!r}.")
-        require(seen[5].endswith("\r\n\r\n"), f"The answer to a HEAD has a body: {seen[5]!r}.")
-        require(status(server.get("/")) == 200, "A request to an idle server was not answered with 200.")
+        retry = re.search(r"^Retry-After: *1\r$", late, re.M | re.I)
+        require(retry is not None, f"The 503 has no 'Retry-After: 1': {late!r}.")
+        require(seen[5].endswith("\r\n\r\n"), f"The answer to HEAD has a body: {seen[5]!r}.")
+        answer = server.get("/")
+        require(status(answer) == 200, f"GET / to an idle server gets {got(answer)} instead of 200.")
 
         clients = overload(server)
         first = whole_answers(clients[:1])
         server.send(signal.SIGTERM)
         statuses = [status(answer) for answer in first + whole_answers(clients[1:])]
-        require(set(statuses) <= {200, 503}, f"6 clients on /sleep, and SIGTERM after the first: they got {statuses}.")
+        said = f"6 clients on /sleep, and SIGTERM after the first answer: they got {statuses}"
+        require(set(statuses) <= {200, 503}, f"{said}; it should be 200 and 503 only.")
         ended = server.exit_status()
-        require(ended == 0, f"After a SIGTERM it answers, but {how(ended)}, not 0.")
+        require(ended == 0, f"After SIGTERM, the server should exit with status 0, but {how(ended)}.")
 
 
 @probe("4.3")
@@ -173,11 +181,12 @@ def who_asks_late_has_not_waited(tree: Tree) -> None:
     with Server(tree, 4, "--workers", "2") as server:
         client = server.connect()
         time.sleep(1.3)
-        answer = status(say(client))
-        require(answer == 200, f"A client of an idle server asks 1.3 s after it has connected, and gets {answer}.")
+        answer = say(client)
+        said = "A client of an idle server sends its request 1.3 s after it has connected"
+        require(status(answer) == 200, f"{said}, and gets {got(answer)} instead of 200.")
         with ThreadPoolExecutor(50) as clients:
             answers = Counter(clients.map(lambda _: status(server.get("/")), range(1000)))
-        require(answers[503] == 0, f"Of 1,000 quick requests, 50 at a time, {answers[503]} are refused with 503.")
+        require(answers[503] == 0, f"Of 1,000 quick requests, 50 at a time, {answers[503]} get 503; none should.")
 
 
 @probe("4.3")
@@ -188,9 +197,11 @@ def refusals_do_not_wait_for_each_other(tree: Tree) -> None:
         start = time.monotonic()
         for client in clients[1:]:
             client.settimeout(9)
-            require(client.recv(12).endswith(b"503"), "Of 5 clients on /sleep of 1.3 s, not all but the first get 503.")
+            refused = client.recv(12).endswith(b"503")
+            require(refused, "Of 5 clients on a /sleep of 1.3 s, all but the first should get 503; one does not.")
         took = time.monotonic() - start  # none of them has closed its side
-        require(took < 0.8, f"Four 503 that are due at the same time take {took:.1f} s: one waits for another's close.")
+        said = f"Four 503 that are due at the same time take {took:.1f} s"
+        require(took < 0.8, f"{said}: one waits until another's connection is closed.")
 
 
 @probe("4.3")
@@ -200,9 +211,10 @@ def the_wait_is_its_own(tree: Tree) -> None:
         slow = [server.ask("/sleep") for _ in range(3)]
         time.sleep(1.2)
         last = server.ask("/")
-        statuses = [status(read(client)) for client in slow]
-        require(statuses[2] == 503, f"A request that has waited for 1.4 s gets {statuses[2]}, not 503.")
-        require(status(read(last)) == 200, "A request that has waited for 0.2 s is not answered with 200.")
+        third = [read(client) for client in slow][2]
+        require(status(third) == 503, f"A request that has waited for 1.4 s gets {got(third)} instead of 503.")
+        answer = read(last)
+        require(status(answer) == 200, f"A request that has waited for 0.2 s gets {got(answer)} instead of 200.")
 
 
 exercise("4.4", "stage4_graceful_shutdown/primes")
@@ -215,18 +227,19 @@ def run_primes(program: Path, tree: Tree) -> tuple[str, str]:
         result = run([program], 30, env={**os.environ, **tree.environment})
     except NotYet as late:
         raise NotYet(f"{late} Does recv() wait for a Sender that nobody destroys?") from None
-    require(result.returncode == 0, f"Of primes, {how(result.returncode)}, not 0. {result.stderr.strip()}")
+    said = f"primes should exit with status 0, but {how(result.returncode)}. {result.stderr.strip()}"
+    require(result.returncode == 0, said)
     return (result.stdout.splitlines() or [""])[-1], result.stdout + result.stderr
 
 
 @probe("4.4")
 def primes(tree: Tree) -> None:
     last, said = run_primes(tree.build / STAGES[4] / "primes", tree)
-    require(last == PRIMES, f"Its last line is {last!r}, not {PRIMES!r}.")
+    require(last == PRIMES, f"The last line of primes is {last!r}, not {PRIMES!r}.")
     workers = set(re.findall(r"^Worker (\d+) got a job", said, re.M))
-    require(len(workers) > 1, f"{len(workers)} of its workers got a job: not two or more.")
+    require(len(workers) > 1, f"Of the workers of primes, {len(workers)} got a job; it should be two or more.")
     ended = set(re.findall(r"^Shutting down worker (\d+)", said, re.M))
-    require(len(ended) == 4, f"Its ThreadPool shuts down {len(ended)} workers, not four.")
+    require(len(ended) == 4, f"The ThreadPool of primes shuts down {len(ended)} workers, not four.")
 
 
 @probe("4.4")
@@ -237,15 +250,17 @@ def results_come_over_the_channel(tree: Tree) -> None:
     targets = json.loads((tree.build / "meson-info/intro-targets.json").read_text())
     sources = [file for target in targets if target["name"] == "primes" for part in target["target_sources"]
                for file in part.get("sources", []) if file.endswith(".cpp")]  # fmt: skip
-    require(bool(sources), "stage4_graceful_shutdown/meson.build builds no primes.")
+    require(bool(sources), "stage4_graceful_shutdown/meson.build does not build a program primes.")
     with tempfile.TemporaryDirectory() as folder:
         altered = Path(folder) / "common/channel.hpp"
         altered.parent.mkdir()
         altered.write_text(LOSING_RECV.join((tree.source / "common/channel.hpp").read_text().split(RECV)))
         program = tree.compile(Path(folder) / "losing_primes", [f"-I{folder}", *sources])
         last, said = run_primes(program, tree)
-    require(last != PRIMES, "With one result lost on its way, primes prints the same. Do the results come by recv()?")
-    require("no more results" in said, "Its loop ends, but recv() has never said so: nobody closes the second channel.")
+    same = "When recv() loses one result, primes still prints the right number. Do the results come by recv()?"
+    require(last != PRIMES, same)
+    endless = "The loop ends, but not because recv() returned nothing: does anybody close the second channel?"
+    require("no more results" in said, endless)
 
 
 RECV = "  std::optional<T> recv() {\n"
@@ -295,17 +310,19 @@ def restarts_under_load(tree: Tree) -> None:
         early = connect()
         for goal in 200, 400, 600, 800, 1200:
             with passed(tree, listener) as server:
-                require(server.port == port, f"Passed a socket on port {port}, it listens on {server.port}.")
+                require(server.port == port, f"Passed a socket on port {port}, the server listens on {server.port}.")
                 if goal == 200:
-                    require(status(read(early)) == 200, "Who had connected before it was started was not answered.")
+                    served = status(read(early)) == 200
+                    require(served, "A client that connected before the server was started is not answered.")
                     for _ in range(32):
                         clients.submit(visit)
                 while len(answered) < goal and not failed:
                     time.sleep(0.002)
                 server.send(signal.SIGTERM)
                 ended = server.exit_status()
-                require(ended == 0, f"Stopped by SIGTERM under load, {how(ended)}, not 0.")
-        require(not failed, f"Restarted under load, it answered {len(answered)} requests, then: {', '.join(failed)}.")
+                require(ended == 0, f"Stopped under load, the server should exit with status 0, but {how(ended)}.")
+        said = f"Restarted under load, the server answers {len(answered)} requests. Then one fails"
+        require(not failed, f"{said}: {', '.join(failed)}.")
 
 
 @probe("4.5")
@@ -318,19 +335,21 @@ def leaves_the_rest_to_its_successor(tree: Tree) -> None:
                 clients.append(server.ask("/"))
                 time.sleep(0.01)
             ended = server.exit_status(1)
-            require(ended == 0, f"SIGTERM, and clients keep coming: {how(ended)}. Whose are those in the accept queue?")
+            said = f"After SIGTERM, while clients keep coming, the server should exit with status 0, but {how(ended)}"
+            require(ended == 0, f"{said}. Who should answer the clients in the accept queue?")
         with passed(tree, listener):
             answered = sum(status(read(client, limit=5)) == 200 for client in clients)
-        require(answered == len(clients), f"Of {len(clients)} clients, it and its successor answer {answered}.")
+        said = f"Of {len(clients)} clients, the server and its successor together answer only {answered}."
+        require(answered == len(clients), said)
 
 
 @probe("4.5")
 def only_what_is_meant_for_it(tree: Tree) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        for pid, count, said in [("1", 1, "LISTEN_PID is another process"), ("$$", 0, "LISTEN_FDS is 0")]:
+        for pid, count, said in [("1", 1, "LISTEN_PID names another process"), ("$$", 0, "LISTEN_FDS is 0")]:
             with passed(tree, listener, pid, count) as server:
-                require(server.port != port, f"It takes the socket although {said}.")
+                require(server.port != port, f"The server takes the socket although {said}.")
 
 
 @probe("4.5")
@@ -338,12 +357,15 @@ def the_socket_is_as_its_own(tree: Tree) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         with passed(tree, listener, "$$", 1, "--sleep-ms", "1500") as server:
             flags = server.listening()
-            require(len(flags) == 1, f"It has {len(flags)} descriptors of the socket it was passed, and needs one.")
-            require(bool(flags[0] & os.O_NONBLOCK), "The socket that it was passed still blocks: accept() may hang.")
-            require(bool(flags[0] & os.O_CLOEXEC), "A program that it starts would inherit the socket: no FD_CLOEXEC.")
+            require(len(flags) == 1, f"The server has {len(flags)} descriptors for the socket it was passed, not 1.")
+            blocks = "The socket that the server was passed is still a blocking one: accept() may hang."
+            require(bool(flags[0] & os.O_NONBLOCK), blocks)
+            inherited = "The socket has no FD_CLOEXEC: a program that the server starts would inherit it."
+            require(bool(flags[0] & os.O_CLOEXEC), inherited)
             slow = server.ask("/sleep")
             eventually(lambda: server.has_read(slow))
             server.send(signal.SIGTERM)
             closed = eventually(lambda: not server.listening(), limit=1)
-            require(closed, "While it finishes the last request it still holds the socket: clients come in vain.")
+            said = "While the server finishes its last request, it still has the socket open"
+            require(closed, f"{said}: clients connect in vain.")
             read(slow)

@@ -27,8 +27,8 @@ def a_sender_waits(tree: Tree) -> None:
         clients = [server.ask("/sleep") for _ in range(10)]
         # One runs, one waits, and the main thread holds one for which there is no room.
         too_many = eventually(lambda: server.accepted() > 3, limit=1)
-        require(not too_many, f"10 clients on /sleep, 1 worker: it has accepted {server.accepted()}, and not 3.")
-        require_rest(server, "While main waits for room")
+        require(not too_many, f"With 10 clients on /sleep and 1 worker, it accepts {server.accepted()}, not 3.")
+        require_rest(server, "While the main thread waits for room")
         for client in clients:
             client.close()
 
@@ -46,8 +46,8 @@ def never_more_than_one(tree: Tree) -> None:
         (Path(folder) / "common/channel.hpp").write_text(f"#include <cstdlib>\n{checked}")
         told = run([tree.tools / "explore", "--pool", Path(folder) / STAGES[4], *SCENARIOS], 400)
     failed = re.search(r"^(\S+): .*\n  (.+), in order ", told.stdout, re.MULTILINE)
-    require(failed is None, f"In some order of its threads the channel fails.\n{told.stdout[-3000:]}")
-    require("orders" in told.stdout, f"explore cannot try it: {told.stdout}{told.stderr}")
+    require(failed is None, f"explore finds an order of the threads in which the channel fails.\n{told.stdout[-3000:]}")
+    require("orders" in told.stdout, f"explore cannot run it: {told.stdout}{told.stderr}")
 
 
 exercise("6.3", "tests/doctests", twins=False)
@@ -57,13 +57,13 @@ exercise("6.3", "tests/doctests", twins=False)
 def kill_a_survivor(tree: Tree) -> None:
     tests = [tree.build / "tests/doctests", "--test-suite=incoming", "--no-intro"]
     own = run(tests, 60)
-    require(own.returncode == 0, f"Without the mutant, the tests should pass.\n{own.stdout}{own.stderr}")
+    require(own.returncode == 0, f"Without the mutant, the tests should pass, but they fail.\n{own.stdout}{own.stderr}")
     listed = run([*tests, "--list-test-cases"], 60).stdout
     cases = [line for line in listed.splitlines() if not line.startswith(("[doctest]", "==="))]
     with busy_processors():
         for case in cases:
             alone = run([*tests, f"--test-case={case.replace(',', '*')}"], 60)
-            fails = f"The test {case!r} fails if it runs alone on a busy machine.\n{alone.stdout}"
+            fails = f"The test {case!r} fails when it runs alone on a busy machine.\n{alone.stdout}"
             require(alone.returncode == 0, fails)
     require_no_reading(tree)
     number = re.search(r"Number (\d+) survives", (tree.source / "notes/mutants.md").read_text())[1]
@@ -71,9 +71,9 @@ def kill_a_survivor(tree: Tree) -> None:
     result = run([*mutants, "0", number], 400)
     said = f"{result.stdout}{result.stderr}"
     control = re.search("^incoming: .* 0 common/", result.stdout, re.MULTILINE)
-    require(control is None, f"In another folder the tests fail without any mutant.\n{said}")
+    require(control is None, f"In another folder, the tests fail even without a mutant.\n{said}")
     killed = re.search(f"^incoming: .* {number} stage4", result.stdout, re.MULTILINE)
-    require(killed is not None, f"Number {number} survives. (Is no request waiting or running?)\n{said}")
+    require(killed is not None, f"Mutant {number} survives. (Is no request waiting or running in your test?)\n{said}")
 
 
 @contextlib.contextmanager
@@ -94,4 +94,4 @@ def require_no_reading(tree: Tree) -> None:
     name = "tests/unit/incoming_test.cpp"
     added = re.findall(r"^\+(?!\+\+)(.*)", difference(SOURCE, tree.source, [name]), re.MULTILINE)
     reads = next((line.strip() for line in added if re.search(r"ifstream|fopen|::open\(|SOURCE\b", line)), "")
-    require(not reads, f"A test of the source's text is none of what it does: `{reads}`")
+    require(not reads, f"A test that reads the source does not test what the program does: `{reads}`")

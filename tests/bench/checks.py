@@ -37,7 +37,7 @@ def missing(check: Callable[[], None]) -> str:
     except (NotYet, OSError) as error:
         return str(error)
     except Exception as error:  # as of a server that ends while it is looked at
-        return f"The judge could not look: {error!r}"
+        return f"The judge could not check this: {error!r}"
     return ""
 
 
@@ -67,7 +67,7 @@ def require_rest(server: Server, when: str) -> None:
     before = server.wanted_cpu()
     time.sleep(1)
     wanted = server.wanted_cpu() - before
-    require(wanted < 0.25, f"{when}, it wants {wanted:.2f} s of CPU time in a second. Does it spin?")
+    require(wanted < 0.25, f"{when}, it should use hardly any CPU time, but needs {wanted:.2f} s in one second.")
 
 
 def pool_runs(tree: Tree, scene: str) -> None:
@@ -75,5 +75,6 @@ def pool_runs(tree: Tree, scene: str) -> None:
     command = [tree.link(Path(__file__).with_name("pool_probe.cpp"), 3, "thread_pool"), scene]
     ended = run(command, 90, env={**os.environ, **tree.environment})
     said = (ended.stdout.strip().splitlines() or [""])[-1]
-    reason = said if ended.returncode == 1 else f"{how(ended.returncode)}. {ended.stderr.strip()[-200:]}"
-    require(ended.returncode == 0, f"The pool, with jobs of ours ({scene}): {reason}")
+    tail = f" Its stderr ends with: {ended.stderr.strip()[-200:]}" if ended.stderr.strip() else ""
+    reason = said if ended.returncode == 1 else f"{how(ended.returncode)}.{tail}"
+    require(ended.returncode == 0, f"Your pool, with the judge's own jobs ({scene}): {reason}")

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""The exercises of the notes: a place to work in, hints, and a judge.
+"""The exercises of the notes: a place to work in, hints, and a judge for your solutions.
 
-  exercises.py NAME...            have I solved it? e.g. 3.4
-  exercises.py list               all of them, and how far you are
+  exercises.py NAME...            judges your solution, e.g. of 3.4
+  exercises.py list               all exercises, and how far you are
   exercises.py next               the first one that you have not solved
-  exercises.py start NAME         a copy of the workbook to work in, beside it
-  exercises.py diff NAME          what you have changed there
+  exercises.py start NAME         makes a copy of the workbook to work in, next to it
+  exercises.py diff NAME          shows what you have changed there
   exercises.py back NAME          removes that copy, and keeps your changes as a patch
-  exercises.py hint NAME [1|2|3]  what to think of, where to look, and how it is done
-  exercises.py show NAME          the answer
-  exercises.py watch NAME         judges it each time you save a file
-  exercises.py put_in TURN        a wrong turn of chapter 4, in this tree; take_out TURN
+  exercises.py hint NAME [1|2|3]  1 (the default): a hint; 2: where to look; 3: how it is done
+  exercises.py show NAME          shows the answer
+  exercises.py watch NAME         judges your solution each time you save a file
+  exercises.py put_in TURN        puts a wrong turn of chapter 4 into this tree; take_out TURN removes it
 
-If an exercise has a copy, that one is judged, else this tree. Exit status: 0 if all that are named are solved, 1 if
-not, 2 for a mistake in the command line.
+If an exercise has a copy, the copy is judged, otherwise this tree. Exit status: 0 if all exercises named are solved, 1
+if not, 2 for a mistake in the command line.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def without_a_judge() -> dict[str, str]:
 def no_such(name: str) -> str:
     if page := without_a_judge().get(name):
         return f"{name} has no judge: its hint and a link to its answer are in {page}."
-    return f"There is no exercise {name}. There are {', '.join(EXERCISES)}."
+    return f"There is no exercise {name}. The exercises are {', '.join(EXERCISES)}."
 
 
 class Progress:
@@ -90,7 +90,7 @@ def check(name: str, arguments: argparse.Namespace) -> bool:
     tree = tree_of(name, arguments)
     quiet = arguments.json
     if tree.source == SOURCE and not arguments.source:
-        print(f"{name} has no copy (start {name} makes one): this judges the workbook itself.", file=sys.stderr)
+        print(f"{name} has no copy (start {name} makes one), so this judges the workbook itself.", file=sys.stderr)
 
     def tell(part: Part) -> None:
         if not quiet:
@@ -134,9 +134,9 @@ def next_one(arguments: argparse.Namespace) -> None:
     progress = Progress(arguments.build)
     for name, (title, page, _) in titles().items():
         if progress.of(name) != "solved":
-            print(f"{name} {title}: {page}\nA place to work in: python3 tests/bench/exercises.py start {name}")
+            print(f"{name} {title}: {page}\nFor a copy to work in: python3 tests/bench/exercises.py start {name}")
             return
-    print("All are solved.")
+    print("All exercises are solved.")
 
 
 def answer_of(name: str) -> tuple[str, str]:
@@ -154,8 +154,9 @@ def hint(name: str, step: int) -> None:
     elif step == 2:
         for file, rest in re.findall(r"^\+\+\+ b/(\S+)\n((?:(?!^diff ).*\n)*)", patch, re.MULTILINE):
             changes = len(re.findall(r"^[-+]", rest, re.MULTILINE))
-            inside = dict.fromkeys(re.findall(r"^@@.*@@ (?:.*[ :])?(\w+)\(", rest, re.MULTILINE))
-            print(f"{file}, {changes} lines{': ' if inside else ''}{', '.join(f'{one}()' for one in inside)}")
+            hunks = re.findall(r"^@@ -(\d+).*\n((?: .*\n)*)", rest, re.MULTILINE)  # up to the first change
+            near = [str(int(start) + before.count("\n")) for start, before in hunks if start != "0"]
+            print(f"{file}, lines to change: {changes}{', near line ' if near else ''}{', '.join(near)}")
     else:
         print(text)
 
@@ -183,7 +184,7 @@ def place_verb(verb: str, name: str) -> None:
     if verb == "start":
         place = places.start(name)
         configure(Tree(place, place / "build", place))
-        judge = f"; the judge, here: python3 tests/bench/exercises.py {name}" if name in EXERCISES else ""
+        judge = f"\nJudge it from this folder: python3 tests/bench/exercises.py {name}" if name in EXERCISES else ""
         print(f"Work in {place}\nBuild there: ninja -C build{judge}")
     elif verb == "back":
         print(places.back(name))
@@ -196,7 +197,7 @@ def obey(verb: str, words: list[str], arguments: argparse.Namespace) -> int:
     if verb in ("list", "next"):
         list_all(arguments) if verb == "list" else next_one(arguments)
         return 0
-    require(bool(words), f"Of which exercise? exercises.py {verb} NAME")
+    require(bool(words), f"Which one? exercises.py {verb} NAME")
     name = words[0]
     if verb in ("put_in", "take_out"):
         places.turn(name, out=verb == "take_out")
@@ -217,10 +218,10 @@ def obey(verb: str, words: list[str], arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, default=SOURCE / "build", help="this tree's build folder (build)")
-    parser.add_argument("--source", type=Path, help="judge this tree, by the judges of the one that I am in")
-    parser.add_argument("--once", action="store_true", help="build with ThreadSanitizer only: quicker, and finds less")
-    parser.add_argument("--json", action="store_true", help="one object a line, for a script")
+    parser.add_argument("--build", type=Path, default=SOURCE / "build", help="this tree's build folder (build/)")
+    parser.add_argument("--source", type=Path, help="judge the tree in this folder, with this tree's judge")
+    parser.add_argument("--once", action="store_true", help="build with ThreadSanitizer only: quicker, but finds less")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per line, for a script")
     parser.add_argument("words", nargs="+", metavar="WORD", help="see above")
     arguments = parser.parse_args()
     verb, *words = arguments.words

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Hunts: a fault without a name, and what a user reports of it. You find the line, and a test that proves it.
+"""Hunts: a bug without a name, and what a user reports about it. You find the line, and a test that proves it.
 
-  hunts.py list               all of them, and which you have found
-  hunts.py start N            a copy of the workbook with fault N in it, and the report
-  hunts.py hint N [1|2|3]     which tool, which place, nearly the answer
+  hunts.py list               all hunts, and which bugs you have found
+  hunts.py start N            makes a copy of the workbook with bug N in it, and prints the report
+  hunts.py hint N [1|2|3]     1 (the default): a tool; 2: a place; 3: nearly the answer
   hunts.py found N FILE:LINE -- COMMAND...
-                              is it that line, and does COMMAND fail with the fault and succeed without it?
+                              is it that line, and does COMMAND fail with the bug and succeed without it?
   hunts.py back N             removes the copy, and keeps your changes as a patch
-  hunts.py give_up N          what it was
+  hunts.py give_up N          shows what it was
 
-COMMAND runs in the copy's folder, three times with the fault and three times without it; what has been built there is
-built again before. Exit status: 0 if all is well, 1 if it was not found, 2 for a mistake.
+COMMAND runs in the copy's folder, three times with the bug and three times without it; what has been built there is
+rebuilt first. Exit status: 0 if all is well, 1 if the bug was not found, 2 for a mistake in the command line.
 """
 
 import base64
@@ -87,7 +87,7 @@ def succeeds(command: list[str], folder: Path) -> bool:
         try:
             results.add(process.wait(120) == 0)
             found = process.returncode not in (126, 127)  # as the shell says
-            said = f"No such program: {' '.join(command)}\nWhat is not yet built there, is built by: ninja -C build"
+            said = f"No such program: {' '.join(command)}\nIf it has not been built there yet: ninja -C build"
             require(found, said)
         except subprocess.TimeoutExpired:
             results.add(False)
@@ -95,7 +95,7 @@ def succeeds(command: list[str], folder: Path) -> bool:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    require(len(results) == 1, "Of three runs, not all came out alike. Make the command try more often.")
+    require(len(results) == 1, "The three runs did not all come out the same. Make the command try more often.")
     return results.pop()
 
 
@@ -104,19 +104,19 @@ def found(number: str, hunt: Hunt, line: str, command: list[str]) -> None:
     folder = places.place_of(place(number))
     require(folder.is_dir(), f"There is no {folder}: hunts.py start {number} makes it.")
     file, _, at = line.rpartition(":")
-    require(bool(file) and at.isdigit(), f"'{line}' is no FILE:LINE.")
+    require(bool(file) and at.isdigit(), f"'{line}' is not of the form FILE:LINE.")
     ends = [known for known in hunt.lines if known.rpartition(":")[0].endswith(file)]
     near = any(abs(int(known.rpartition(":")[2]) - int(at)) <= 2 for known in ends)
-    require(near, f"{line} is not where it is{', but the file is right' if ends else ''}.")
+    require(near, f"The bug is not at {line}{', but the file is right' if ends else ''}.")
     print("That is the line. Now the command:", flush=True)
     tree = Tree(folder, folder / "build", folder)
     built = [target for target in TARGETS if list((folder / "build").rglob(Path(target).name))]
     build(tree, *built)
-    require(not succeeds(command, folder), "The command succeeds although the fault is there.")
+    require(not succeeds(command, folder), "The command succeeds although the bug is there.")
     apply(folder, hunt.patch, reverse=True)
     try:
         build(tree, *built)
-        require(succeeds(command, folder), "The command fails although the fault is gone.")
+        require(succeeds(command, folder), "The command fails although the bug is gone.")
     finally:
         apply(folder, hunt.patch)
     DONE.parent.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def obey(verb: str, words: list[str]) -> None:
             head = f"{number:>2} {hunt.level:6} {'found' if number in solved() else '     '} "
             print(textwrap.fill(hunt.report, 80, initial_indent=head, subsequent_indent=" " * len(head)))
         return
-    require(bool(words) and words[0] in every, f"Which one? There are {', '.join(every)}.")
+    require(bool(words) and words[0] in every, f"Which hunt? They are numbered {', '.join(every)}.")
     number, *rest = words
     hunt = every[number]
     if verb == "start":

@@ -36,8 +36,8 @@ def configure(tree: Tree, *options: str) -> None:
     require(os.access(above, os.W_OK), f"{above} cannot be written to. Name a build folder elsewhere: --build DIR")
     made = run(["meson", "setup", tree.build, tree.source, *options], 120)
     said = f"{made.stdout}{made.stderr}"
-    told = re.findall(r"^.*ERROR: (.*)$", said, re.MULTILINE) or said.strip().splitlines()[-1:] or ["without a word"]
-    require(made.returncode == 0, f"There is no build folder, and Meson cannot make {tree.build}: {told[0]}")
+    told = re.findall(r"^.*ERROR: (.*)$", said, re.MULTILINE) or said.strip().splitlines()[-1:] or ["it gave no reason"]
+    require(made.returncode == 0, f"There is no build folder, and Meson cannot set up {tree.build}: {told[0]}")
 
 
 def build(tree: Tree, *targets: str) -> None:
@@ -45,9 +45,9 @@ def build(tree: Tree, *targets: str) -> None:
     run(["ninja", "-C", tree.build, "build.ninja"], 120)
     made = run(["ninja", "-C", tree.build, *targets], 900)
     unknown = re.search("unknown target '(.*?)'", made.stderr)
-    require(unknown is None, f"Meson knows no program {unknown and unknown[1].rpartition('/')[2]}.")
+    require(unknown is None, f"No meson.build defines a program {unknown and unknown[1].rpartition('/')[2]}.")
     said = f"{made.stdout}{made.stderr}"
-    require(made.returncode == 0, f"It does not build. {first_error(said, tree.source, tree.build)}")
+    require(made.returncode == 0, f"Your code does not build. {first_error(said, tree.source, tree.build)}")
 
 
 def twin(tree: Tree, sanitizer: str, reports: Path) -> Tree:
@@ -89,12 +89,12 @@ def load(stage: int) -> Callable[[Tree], None]:
             # One more may be a sanitizer's, for its report.
             back = eventually(lambda: server.descriptors() <= descriptors + 1 and server.accepted() == 0, limit=6)
             more = server.descriptors() - descriptors
-            require(back, f"After 400 clients {more} more descriptors are open: who closes them?")
+            require(back, f"After 400 clients, {more} more file descriptors are open than before: who closes them?")
             if stage == 2:
                 gone = eventually(lambda: len(server.threads()) <= threads, limit=6)
-                require(gone, f"After 400 clients it still has {len(server.threads())} threads, and had {threads}.")
+                require(gone, f"After 400 clients it has {len(server.threads())} threads; before, it had {threads}.")
             left = threads - len(server.threads())
-            require(left <= 0, f"{left} of {threads} threads have left during 400 requests. Who ended them?")
+            require(left <= 0, f"{left} of {threads} threads have ended during 400 requests. What ended them?")
 
     return check
 
@@ -110,7 +110,7 @@ def promises(exercise: Exercise, tree: Tree) -> None:
         found = re.search(rf"^ ?{number} .*(\+ kept|x broken|-)\n((?: {{3,}}.*\n)+)", judged.stdout, re.MULTILINE)
         require(found is not None, f"The checker cannot judge it: {(judged.stdout + judged.stderr).strip()}")
         evidence = found[2].partition("   by hand:")[0].strip()
-        should = f"Promise {number} should be {verdict[2:]}, and is {found[1][2:]}"
+        should = f"Promise {number} should be {verdict[2:]}, but is {found[1][2:] or 'not judged'}"
         require(found[1] == verdict, f"{should}: {evidence}\nSee build/tests/promises --only {number}")
 
 
@@ -120,7 +120,7 @@ def every_order(exercise: Exercise, tree: Tree) -> None:
     pool = ["--pool", tree.source / STAGES[exercise.stage], *endless]
     told = run([tree.tools / "explore", *pool, *exercise.orders], 300)
     well = told.returncode == 0 or told.returncode == 2 and NOT_ALL in told.stdout
-    require(well, f"In some order of its threads, the pool fails.\n{told.stdout}{told.stderr}")
+    require(well, f"explore finds an order of the threads in which the pool fails.\n{told.stdout}{told.stderr}")
 
 
 def parts_of(exercise: Exercise, tree: Tree) -> Iterator[tuple[str, Callable[[], None]]]:
@@ -173,7 +173,7 @@ def judge(exercise: Exercise, tree: Tree, once: bool, tell: Callable[[Part], Non
         tell(parts[0])
         adopt_orphans()
         for name, part in todo:
-            parts.append(Part(name, "was not tried") if parts[0].missing else attempt(name, part))
+            parts.append(Part(name, "was not judged") if parts[0].missing else attempt(name, part))
             if not parts[0].missing:
                 tell(parts[-1])
         return parts

@@ -97,7 +97,7 @@ def apply(tree: Path, patch: str, reverse: bool = False) -> list[Path]:
         text = changed(read(file), change.hunks, reverse)
         if text is None:
             there = file.exists() and changed(read(file), change.hunks, not reverse) is not None
-            why = f"is {'not ' if reverse else ''}in there already" if there else "does not fit: the file has changed"
+            why = f"is {'not' if reverse else 'already'} applied" if there else "does not fit: the file has changed"
             raise DoesNotApply(f"{name}: the patch {why}.")
         after[file] = text if text or (change.before if reverse else change.after) else None
     for file, text in after.items():

@@ -90,7 +90,7 @@ class Picture:
             return Wait(self._poll(arguments[0], arguments[1], arguments[2] if call == "poll" else -1), outside=True)
         if "nanosleep" in call:
             return Wait("sleeps", outside=True)
-        return Wait(f"waits in {call}()" if call else "waits; for what, cannot be read", outside=True)
+        return Wait(f"waits in {call}()" if call else "waits, but what for cannot be read", outside=True)
 
     def _call(self, thread: Thread) -> str:
         """A call that goes on after the process was stopped has another number, but the same arguments."""
@@ -102,7 +102,7 @@ class Picture:
         values = self.process.memory(where, "ihh" * min(count, 8))
         awaited = [self.process.awaited(fd, bool(events & 1)) for fd, events in zip(values[::3], values[1::3])]
         milliseconds = ctypes.c_int(limit & 0xFFFFFFFF).value
-        if 0 <= milliseconds < 1e8:  # a longer time is for ever
+        if 0 <= milliseconds < 1e8:  # a longer time is forever
             awaited.append(f"for {milliseconds / 1000:g} s to pass")
         return "waits " + (", or ".join(dict.fromkeys(awaited)) or "in poll()")
 
@@ -137,7 +137,7 @@ class Picture:
         unknown = "waits for a change of" if called else "waits to be woken"
         unknown = "waits for a notification" if thread.is_in(*_NOTIFIED) else unknown
         text, ends = next((how for end, how in _WAKERS.items() if kind.endswith(end)), (unknown, "wake it"))
-        text = f"{text}{called}{', or for its time to be over' if timed else ''}"
+        text = f"{text}{called}{', or for its time to run out' if timed else ''}"
         by = self._having(thread, where)
         # Where nobody is seen to have it, somebody may all the same: the optimizer keeps no more than it needs.
         return Wait(text, by, timed or not by or self.cut, ("wake", start), ends, owner, timed)
@@ -241,15 +241,15 @@ class Picture:
         free = [label for tid, label in self.labels.items() if tid not in self.stuck]
         # Who holds a mutex, and whom a join awaits, is known. Who may notify is what the stacks show.
         guessed = any(self.waits[tid].ends for tid in self.stuck)
-        seen = "By what the stacks show, " if guessed else ""
+        seen = "As far as the stacks show, " if guessed else ""
         if not self.stuck and self.cut:
-            return "There was no time to look at all that they have in hand, so who could wake whom is not known."
+            return "There was no time to look at everything that they hold, so it is not known who could wake whom."
         if not self.stuck and lonely:
-            return "No circle is seen, and nobody is seen who could end that."
+            return "No circle is seen, and no thread is seen that could end that."
         if not self.stuck:
             return "No circle: what each of them waits for may still come."
         if not free:
-            return f"{seen}{'every thread' if len(self.threads) > 1 else 'main'} is stuck for ever."
+            return f"{seen}{'every thread' if len(self.threads) > 1 else 'main'} is stuck forever."
         if guessed:
             return f"{seen}nobody can wake {_listed(stuck)}, unless {_listed(free)} can."
         return f"{_listed(stuck)} can never go on; {_listed(free)} can."

@@ -46,7 +46,7 @@ def _command(verb: str, name: str) -> str:
 def start(name: str, patch: str = "") -> Path:
     """Makes the place, with what an earlier `back` has kept; else with a patch, which a wrong turn has of its own."""
     place = place_of(name)
-    require(not place.exists(), f"{place} is there already: work there, or put it away with: {_command('back', name)}")
+    require(not place.exists(), f"{place} already exists: work there, or put it away with: {_command('back', name)}")
     patch = read(patch_of(name)) or patch or read(WRONG_TURNS / f"{name}.patch")
     try:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}.") as folder:
@@ -54,7 +54,7 @@ def start(name: str, patch: str = "") -> Path:
             apply(whole, patch)
             whole.rename(place)
     except OSError as error:
-        raise NotYet(f"{place} cannot be made: {error.strerror}.") from None
+        raise NotYet(f"{place} cannot be created: {error.strerror}.") from None
     return place
 
 
@@ -85,13 +85,13 @@ def back(name: str) -> str:
     if not _gives_back(place, changed):
         number = next(n for n in range(1, 1000) if not place.with_name(f"{place.name}.{n}").exists())
         aside = place.rename(place.with_name(f"{place.name}.{number}"))
-        return f"A patch cannot hold all that you have changed: your work stays in {aside}"
+        return f"A patch cannot hold everything that you have changed: your work stays in {aside}"
     if changed:
         write(kept, changed)
     else:
         kept.unlink(missing_ok=True)
     shutil.rmtree(place)
-    return f"Your changes are in {kept}; start puts them in again." if changed else "Nothing had been changed."
+    return f"Your changes are in {kept}; start applies them again." if changed else "You had changed nothing."
 
 
 def _gives_back(place: Path, patch: str) -> bool:
@@ -109,5 +109,5 @@ def turn(name: str, out: bool) -> list[Path]:
     """Puts a wrong turn into this tree, or takes it out."""
     file = WRONG_TURNS / f"{name}.patch"
     known = ", ".join(sorted(one.stem for one in WRONG_TURNS.glob("*.patch")))
-    require(file.exists(), f"There is no wrong turn {name}. There are {known}.")
+    require(file.exists(), f"There is no wrong turn {name}. The wrong turns are {known}.")
     return apply(SOURCE, file.read_text(), reverse=out)

@@ -60,7 +60,7 @@ void throws() {
       throw 42;
     });
   }
-  end(soon([&] { return ran == 150; }), "After a job that throws, not all others are run.");
+  end(soon([&] { return ran == 150; }), "After a job that throws, not all the other jobs are run.");
 }
 
 // As many as a server sees in a day.
@@ -86,11 +86,11 @@ void together() {
         ++*here;
         soon([&] { return *here >= 2; });
         ++*here;
-        throw std::runtime_error("both at once");
+        throw std::runtime_error("both at the same time");
       });
     }
     if (!soon([&] { return *here == 4; }))
-      end(false, "Two jobs that fail at the same time: they do not both run.");
+      end(false, "Two jobs that fail at the same time do not both run.");
   }
   end(true, "");
 }
@@ -107,7 +107,7 @@ void pairs() {
       });
     }
     if (!soon([&] { return *ran == 2; }, 3s))
-      end(false, "Two jobs come in quick succession, and the second waits for the first to end.");
+      end(false, "Of two jobs in quick succession, the second waits for the first to end.");
   }
   std::_Exit(0);  // the pools live on
 }

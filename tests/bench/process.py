@@ -94,7 +94,7 @@ class Process:
         self.name = read(f"/proc/{pid}/comm").strip()
         before = self._times()
         if not before:
-            raise CannotTell(f"Process {pid} has ended; its parent has not yet asked how.")
+            raise CannotTell(f"Process {pid} has ended; its parent has not yet collected its exit status.")
         self.threads = {tid: self._thread(tid) for tid in sorted(before)}
         time.sleep(0.05)
         for tid, used in self._times().items():
@@ -102,7 +102,7 @@ class Process:
                 self.threads[tid].runs = True
 
     def _times(self) -> dict[int, int]:
-        """The processor time that each thread has used, in ticks. One that has ended is no thread any more."""
+        """The CPU time that each thread has used, in ticks. One that has ended is no thread any more."""
         used = {}
         for task in Path(f"/proc/{self.pid}/task").glob("*"):
             values = read(f"{task}/stat").rpartition(")")[2].split()
@@ -148,7 +148,7 @@ class Process:
         if row[3] == "0A":  # LISTEN
             return f"for a client on port {_port(row[1])}"
         other = next((r[9] for r in rows if r[1] == row[2] and r[2] == row[1]), "0")
-        gone = ", which has ended its side," if row[3] == "08" else ""  # CLOSE_WAIT
+        gone = ", which has closed its side," if row[3] == "08" else ""  # CLOSE_WAIT
         client = "the client" if any(r[3] == "0A" and _port(r[1]) == _port(row[1]) for r in rows) else "the other side"
         return f"for {client} at {_address(row[2])}{_owner(other)}{gone} to {'send' if reads else 'read'}"
 
@@ -182,5 +182,5 @@ def language(pid: int) -> str:
             if Path(program).name.startswith(name):
                 return f"This is {name}: {advice.format(pid)}"
         if b"\xff Go buildinf:" in Path(program).read_bytes():
-            return f"This is Go: kill -QUIT {pid} has it print every goroutine, and ends it."
+            return f"This is Go: kill -QUIT {pid} makes it print every goroutine, and ends it."
     return ""

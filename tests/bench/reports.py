@@ -5,7 +5,7 @@ from pathlib import Path
 
 _FRAME = re.compile(r" +#\d+ (?:0x[0-9a-f]+ in )?(?P<function>.*?) (?P<file>[^ :]+\.[ch]pp):(?P<line>\d+)")
 # A section says what somebody did: "Write of size 4 at 0x7b by thread T1 (mutexes: write M0):"
-_DOES = {"read": "reads", "write": "writes", "freed": "frees", "direct leak": "gets what nobody gives back"}
+_DOES = {"read": "reads", "write": "writes", "freed": "frees", "direct leak": "allocates what nobody frees"}
 _DONE = "read|write|freed|allocated|previously allocated|direct leak|indirect leak|mutex M\\d+ acquired|cycle in lock"
 _SECTION = re.compile(rf" *(?:Previous )?(?:atomic )?({_DONE})\b", re.IGNORECASE)
 _WHO = re.compile(r"by ([^(:]*)|\b(thread T\d+)")
@@ -41,10 +41,11 @@ def _sections(report: str, source: Path, build: Path) -> list[tuple[str, str]]:
 
 
 def _told(section: str, place: str) -> str:
-    """main writes at thread_pool.cpp:42: `--free_;`"""
+    """the main thread writes at thread_pool.cpp:42: `--free_;`"""
     what, who = _SECTION.match(section)[1].lower(), _WHO.search(section)
     name = next(filter(None, who.groups()), "").strip() if who else ""
-    name = re.sub(r"^thread T(\d+).*", r"thread \1", name).replace("main thread", "main")
+    name = re.sub(r"^thread T(\d+).*", r"thread \1", name)
+    name = "the main thread" if name in ("main thread", "thread 0") else name
     return f"{name} {_DOES.get(what, what)} at {place}".strip()
 
 
@@ -82,10 +83,10 @@ def first_error(output: str, source: Path, build: Path) -> str:
             return f"{path.relative_to(source)}:{line}: {what}"
     undefined = re.search(r"undefined reference to [`'](.*)'", output)
     if undefined:
-        return f"{undefined[1]} is declared and used, but nowhere defined."
+        return f"{undefined[1]} is declared and used, but not defined anywhere."
     # The error is in a header of the library: whose line has asked for it?
     for file, line in re.findall(r"^([^ \n:]+):(\d+):\d+:   required from", output, re.MULTILINE):
         path = (build / file).resolve()
         if path.is_relative_to(source):
             return f"{path.relative_to(source)}:{line}: {errors[0][2] if errors else 'does not compile'}"
-    return errors[0][2] if errors else (output.strip().splitlines() or ["without a word"])[-1]
+    return errors[0][2] if errors else (output.strip().splitlines() or ["The compiler gave no reason."])[-1]

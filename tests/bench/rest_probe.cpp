@@ -52,9 +52,9 @@ int probe() {
     for ([[maybe_unused]] TcpStream stream : acceptor.incoming()) ++clients;
   }
   const double used = static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC;
-  if (rests > 0) std::cout << "it rests " << rests << " times." << std::endl;
+  if (rests > 0) std::cout << "It rests " << rests << " times." << std::endl;
   if (clients != 3) std::cout << clients << " of 3 clients are accepted." << std::endl;
-  if (used > 0.1) std::cout << "it spins: " << used << " s of CPU time." << std::endl;
+  if (used > 0.1) std::cout << "It spins: it needs " << used << " s of CPU time." << std::endl;
   return rests == 0 && clients == 3 && used <= 0.1 ? 0 : 1;
 }
 
@@ -64,7 +64,7 @@ int main() {
   try {
     return probe();
   } catch (const std::exception& error) {
-    std::cout << "it throws: " << error.what() << std::endl;
+    std::cout << "It throws: " << error.what() << std::endl;
     return 1;
   }
 }

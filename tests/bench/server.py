@@ -83,7 +83,7 @@ class Tree:
         common = [f"-I{self.source}", self.build / "common/libcommon.a"]
         made = run([*compiler, *sanitizer, *parts, *common, "-o", program], 120)
         said = made.stderr.strip()
-        require(made.returncode == 0, f"A program of ours does not build with it: {said[-400:]}")
+        require(made.returncode == 0, f"A program of the judge does not build with your code: {said[-400:]}")
         return program
 
 
@@ -96,7 +96,7 @@ def run(command: Sequence[str | Path], limit: float, **popen) -> subprocess.Comp
     try:
         return subprocess.run(list(map(str, command)), timeout=limit, **pipes, **popen)
     except subprocess.TimeoutExpired:
-        raise NotYet(f"{Path(command[0]).name} still runs after {limit:.0f} s.") from None
+        raise NotYet(f"{Path(command[0]).name} is still running after {limit:.0f} s.") from None
 
 
 def adopt_orphans() -> None:
@@ -122,10 +122,10 @@ def _children() -> list[int]:
 
 
 def how(status: int | None) -> str:
-    """An exit status as subprocess has it: -11 is "SIGSEGV has ended it"."""
+    """An exit status as subprocess has it: -11 is "it was killed by SIGSEGV"."""
     if status is None:
-        return "it still runs"
-    return f"{signal.Signals(-status).name} has ended it" if status < 0 else f"its exit status is {status}"
+        return "it is still running"
+    return f"it was killed by {signal.Signals(-status).name}" if status < 0 else f"it exited with status {status}"
 
 
 def _in_child() -> None:
@@ -158,7 +158,7 @@ class Server:
         if not found:
             self.process.kill()
             ended, first = self.process.wait(), self._text(self.out).decode(errors="replace").partition("\n")[0]
-            seen = f"its first line is {first!r}" if first else "within 10 s it prints no line"
+            seen = f"its first line is {first!r}" if first else "it prints nothing within 10 s"
             seen = how(ended) if ended != -signal.SIGKILL else seen
             raise NotYet(f"Stage {stage} does not start: {seen}. {self.stderr()}".strip())
         self.port = int(found[1])
@@ -170,8 +170,9 @@ class Server:
         """What is missing is told with its cause: who waits for whom, or how the server has died meanwhile."""
         more, ended = "", self.process.poll()
         if isinstance(error, (NotYet, OSError)):
-            died = f" Meanwhile {how(ended)}. {self.stderr()}".rstrip() if (ended or 0) < 0 else ""
-            more = self.why() if ended is None else died
+            died = [f"Meanwhile {how(ended)}.", self.stderr()] if (ended or 0) < 0 else []
+            new = [said for said in died if said.removeprefix("Meanwhile ").rstrip(".") not in str(error)]
+            more = self.why() if ended is None else "".join(f" {said}" for said in new)
         if ended is None and self.stops:  # a sanitizer tells at the end what has not been given back
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -185,7 +186,7 @@ class Server:
         """Who waits for whom, if that has no end, or if the server's end was awaited in vain."""
         command = [sys.executable, "-B", WHY, "--brief", str(self.pid)]
         told = subprocess.run(command, capture_output=True, text=True).stdout
-        matters = self.awaited or re.search("for ever|never|nobody can wake", told)
+        matters = self.awaited or re.search("forever|never|nobody can wake", told)
         return "".join(f"\n    {line}" for line in told.splitlines()) if matters else ""
 
     @property
@@ -231,7 +232,7 @@ class Server:
         return int(re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)", Path(f"/proc/{self.pid}/status").read_text())[1])
 
     def wanted_cpu(self) -> float:
-        """Seconds for which its threads had a processor, or waited for one."""
+        """Seconds for which its threads had a CPU, or waited for one."""
         lines = [read_file(str(file)).split() for file in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
         return sum(int(line[0]) + int(line[1]) for line in lines if line) / 1e9
 
@@ -323,6 +324,11 @@ def status(answer: str) -> int:
     """200; 0 if there is no status line."""
     found = re.match(r"HTTP/1\.1 (\d\d\d) ", answer)
     return int(found[1]) if found else 0
+
+
+def got(answer: str) -> str:
+    """The status in words: "404", or "no answer"."""
+    return str(status(answer) or "no answer")
 
 
 def body(answer: str) -> str:

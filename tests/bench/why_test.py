@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 TRIALS = HERE / "trials"
 
 # What `why` has to say of each, and what of one that may still go on.
-STUCK = "stuck for ever."
+STUCK = "stuck forever."
 OPEN = "No circle"
 HANGS = {
     "pool_joined_first": ("wake_ (of Pool). Pool has jobs_ = 0 elements, done_ = false", "main could notify", STUCK),
@@ -45,7 +45,7 @@ DIES = {
     7: ("SIGABRT", " free ", "abort() was called."),
     8: ("SIGABRT", " stop ", "An exception left a function that is noexcept, or a destructor."),
     9: ("SIGSEGV", " fill ", "The stack is full: a local variable is too large for it."),
-    10: ("SIGSEGV", " visit ", "It followed a pointer that is no address"),
+    10: ("SIGSEGV", " visit ", "It followed a pointer that holds no valid address"),
 }
 
 
@@ -56,7 +56,7 @@ def why(*words: object, path: str = os.environ["PATH"]) -> subprocess.CompletedP
 
 @contextlib.contextmanager
 def running(*command: object) -> Iterator[int]:
-    """The program, once none of its threads has used the processor for a while; ended at the end of the block."""
+    """The program, once none of its threads has used the CPU for a while; ended at the end of the block."""
     with subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             wait_until_idle(process.pid)
@@ -164,7 +164,7 @@ class Why(unittest.TestCase):
                 ((), "why PID"),
                 (("--what",), "why PID"),
                 (("--",), "why PID"),
-                ((HERE / "why.py",), "Which program has left"),
+                ((HERE / "why.py",), "Which program left"),
                 (("--", "/no/such/program"), "It cannot be started"),
                 (("--", HERE / "why.py"), "is a script"),
             ]:

@@ -1,4 +1,4 @@
-// A thread goes on for ever, and never sets the result.
+// A thread goes on forever, and never sets the result.
 
 #include <future>
 #include <thread>
