@@ -203,6 +203,7 @@ class Places(unittest.TestCase):
         self.type("exercises.py", "put_in", "detach")
         self.assertIn(".detach()", pool.read_text())
         self.assertIn("is already applied", self.type("exercises.py", "put_in", "detach", expect=2))
+        self.assertIn("detach is still in", self.type("exercises.py", "start", "3.4", expect=2))
         self.type("exercises.py", "take_out", "detach")
         self.assertEqual(pool.read_text(), before)
         self.assertIn("is not applied", self.type("exercises.py", "take_out", "detach", expect=2))

@@ -201,7 +201,7 @@ def refusals_do_not_wait_for_each_other(tree: Tree) -> None:
             require(refused, "Of 5 clients on a /sleep of 1.3 s, all but the first should get 503; one does not.")
         took = time.monotonic() - start  # none of them has closed its side
         said = f"Four 503 that are due at the same time take {took:.1f} s"
-        require(took < 0.8, f"{said}: one waits until another's connection is closed.")
+        require(took < 0.8, f"{said}: after one, the server waits for that client to close.")
 
 
 @probe("4.3")

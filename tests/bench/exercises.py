@@ -185,7 +185,8 @@ def place_verb(verb: str, name: str) -> None:
         place = places.start(name)
         configure(Tree(place, place / "build", place))
         judge = f"\nJudge it from this folder: python3 tests/bench/exercises.py {name}" if name in EXERCISES else ""
-        print(f"Work in {place}\nBuild there: ninja -C build{judge}")
+        targets = " ".join(["", *EXERCISES[name].targets]) if name in EXERCISES else ""
+        print(f"Work in {place}\nBuild there: ninja -C build{targets}{judge}")
     elif verb == "back":
         print(places.back(name))
     else:

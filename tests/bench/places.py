@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Iterator
 
-from patching import apply, difference, read, write
+from patching import apply, changed, difference, parse, read, write
 from server import NotYet, require
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
@@ -47,6 +47,9 @@ def start(name: str, patch: str = "") -> Path:
     """Makes the place, with what an earlier `back` has kept; else with a patch, which a wrong turn has of its own."""
     place = place_of(name)
     require(not place.exists(), f"{place} already exists: work there, or put it away with: {_command('back', name)}")
+    for file in sorted(WRONG_TURNS.glob("*.patch")):
+        there = (changed(read(SOURCE / one), change.hunks, reverse=True) for one, change in parse(file.read_text()).items())
+        require(None in there, f"The wrong turn {file.stem} is still in. First: {_command('take_out', file.stem)}")
     patch = read(patch_of(name)) or patch or read(WRONG_TURNS / f"{name}.patch")
     try:
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f"{place.name}.") as folder:
