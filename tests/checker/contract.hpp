@@ -104,5 +104,5 @@ the latter.
 
 With --seed, times, counts, the number of workers, orders, the case of field
 names, the paths of missing pages and, with {html}, the words on the pages
-differ from run to run.
+differ from seed to seed.
 )";
