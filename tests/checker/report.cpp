@@ -186,12 +186,12 @@ void print_matrix_sum(std::span<const Verdicts> all, const Style& style) {
 }
 
 void print_list_header(const Task& task) {
-  std::cout
-      << "To see it by hand, start the server in one terminal:\n  " << typed_command(task, {})
-      << "\nIn another, type\n  PID=$(ss -Htlnp sport = :" << task.typed_port
-      << " | grep -oP 'pid=\\K\\d+' | sort -n | head -1)\n"
-         "and then the command shown. If curl fails with 52 or 56, the request was lost;\n"
-         "with 7, it was refused. echo $? in the first terminal shows how the server ended.\n\n";
+  std::cout << "To see it by hand, start the server in one terminal:\n  " << typed_command(task, {})
+            << "\nIn another, type\n  PID=$(ss -Htlnp sport = :" << task.typed_port
+            << " | grep -oP 'pid=\\K\\d+' | sort -n | head -1)\n"
+               "and then the command shown. If curl fails with 52 or 56, the request was lost;\n"
+               "with 7, it was refused. In the first terminal, echo $? shows how the server\n"
+               "ended.\n\n";
 }
 
 void print_list_entry(const Verdicts& verdicts, const Style& style) {
