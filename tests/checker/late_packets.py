@@ -205,7 +205,7 @@ def refusal_faults(scenario: str, inside: Sequence[Client], others: Sequence[Cli
     if not others:
         return [f"{scenario}: {len(inside)} were let in, and nobody was refused for {FAIR} s."]
     if fates["refused"] != len(others):
-        return [f"{scenario}: {in_words(fates)}. Each must be refused at once, by a reset."]
+        return [f"{scenario}: {in_words(fates)}. Each must be refused immediately, by a reset."]
     return []
 
 

@@ -710,7 +710,7 @@ Judgement frees_the_port(const Subject& subject) {
   const bool answered = is_answered(slow.at(0), sleep_of(subject, sleep) + patience);
   const bool ended = ends_with_0(server, patience);
   const std::string evidence =
-      "late client refused at once, new server on the port, " + ending(server);
+      "late client refused immediately, new server on the port, " + ending(server);
   return answered && ended ? kept(evidence)
                            : broken(evidence + (answered ? "" : ", the running request cut off"));
 }
@@ -862,7 +862,7 @@ Judgement stops_at_any_instant(const Subject& subject) {
     }
   }
   return kept(n_of_m(static_cast<std::size_t>(start), static_cast<std::size_t>(start)) +
-              " starts ended with exit 0, at once");
+              " starts ended immediately, with exit 0");
 }
 
 // --- 12
