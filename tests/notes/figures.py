@@ -228,7 +228,7 @@ def main() -> int:
             if not check:
                 file.write_text(drawn)
             elif not file.exists() or file.read_text() != drawn:
-                faults.append(f"{file.relative_to(ROOT)} is old: python3 tests/notes/figures.py draws it anew")
+                faults.append(f"{file.relative_to(ROOT)} is old: python3 tests/notes/figures.py draws it again")
     print("\n".join(faults), end="\n" if faults else "")
     return 1 if faults else 0
 
