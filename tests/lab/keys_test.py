@@ -198,7 +198,7 @@ def no_terminal(lab: str) -> None:
     """With its output in a file there is nobody to press a key for."""
     with Tmux("bash --norc") as tmux:
         tmux.press(f"{lab} 4 > file 2> words; echo status $? $(wc -c < file); head -1 words", "Enter")
-        expect(tmux, "words", lambda screen: "no terminal whose keys" in screen and "status 2 0" in screen)
+        expect(tmux, "words", lambda screen: "no terminal to read keys" in screen and "status 2 0" in screen)
 
 
 def quick_and_idle(lab: str) -> None:

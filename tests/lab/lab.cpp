@@ -111,7 +111,7 @@ void Lab::start() {
 
 void Lab::start_stage(int stage) {
   if (stage == 0 && settings_.command.empty()) {
-    message_ = "There is no server of your own: lab -- COMMAND brings one.";
+    message_ = "There is no server of your own: start one with lab -- COMMAND.";
     return;
   }
   settings_.stages.clear();
@@ -141,12 +141,12 @@ void Lab::change_sleep(int by) {
   const auto next =
       by > 0 ? std::ranges::upper_bound(sleeps, sleep) : std::ranges::lower_bound(sleeps, sleep);
   if (by > 0 ? next == sleeps.end() : next == sleeps.begin()) {
-    message_ = "The keys take /sleep from 0.5 to 15 s, and --sleep-ms further.";
+    message_ = "The keys set /sleep from 0.5 to 15 s; --sleep-ms goes further.";
     return;
   }
   sleep = by > 0 ? *next : *std::prev(next);
   start();
-  message_ = "/sleep takes " + seconds(sleep) + " s now, and the servers have been restarted.";
+  message_ = "/sleep now takes " + seconds(sleep) + " s. The servers have been restarted.";
 }
 
 // Meanwhile all goes on.
@@ -258,19 +258,19 @@ void Lab::do_perform(const std::string& word) {
   } else if (word == "v") {
     save_as_next();
   } else if (!desk_) {
-    message_ = "No server runs: a starts it again, n the next stage.";
+    message_ = "No server is running: press a to restart it, n for the next stage.";
   } else if (const Signal* const signal = signal_of(word)) {
     note(word);
     if (!desk_->send(signal->number, std::string(signal->name)))
-      message_ = "There is no server any more: a starts it again.";
+      message_ = "The server has ended: press a to restart it.";
     else if (held_)
-      message_ = std::string(signal->name) + " has been sent. The picture is held: space goes on.";
+      message_ = std::string(signal->name) + " has been sent. The picture is held: space resumes.";
   } else {
     note(word);
     const std::optional<Kind> kind = kind_of(word);
     last_kind_ = kind.value_or(last_kind_);
     desk_->connect(last_kind_, kind ? 1 : 50);
-    if (held_) message_ = "It has connected. The picture is held: space goes on.";
+    if (held_) message_ = "The client has connected. The picture is held: space resumes.";
   }
 }
 
@@ -388,7 +388,7 @@ std::vector<Recording> Lab::played() const {
 
 void Lab::save(const std::string& name) const {
   const std::vector<Recording> all = played();
-  if (all.empty()) throw std::runtime_error("nothing has been played that could be saved");
+  if (all.empty()) throw std::runtime_error("nothing has been played yet");
   const Recording& last = all.back();
   std::string head = last.title.empty() ? "As it was played" : last.title;
   head += "\n# with --sleep-ms " + std::to_string(last.sleep.count()) + " --workers " +

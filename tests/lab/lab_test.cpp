@@ -394,7 +394,7 @@ TEST_SUITE("lab") {
         eventually([&] { return lab.step({}, 10ms), lab.played().back().servers.at(0).ending; }));
     lab.press("^C");
     CHECK(lab.played().back().marks.size() == 1);
-    CHECK(text_of(lab.picture({80, 24})).find("There is no server any more") != std::string::npos);
+    CHECK(text_of(lab.picture({80, 24})).find("The server has ended") != std::string::npos);
   }
 
   TEST_CASE("a key that starts the servers anew ends a script; a menu does not disturb it") {
@@ -414,7 +414,7 @@ TEST_SUITE("lab") {
     CHECK(lab.problems().size() == 1);
     CHECK(text_of(lab.picture({80, 24})).find("cannot run ./no-such-server") != std::string::npos);
     lab.press("c");
-    CHECK(text_of(lab.picture({80, 24})).find("No server runs") != std::string::npos);
+    CHECK(text_of(lab.picture({80, 24})).find("No server is running") != std::string::npos);
     lab.press("n");
     CHECK(lab.played().back().servers.at(0).name == "stage1_single_thread");
     lab.press("0");

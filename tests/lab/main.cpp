@@ -24,19 +24,19 @@ constexpr std::string_view usage_text =
 
 Puts one server on stage, or two side by side, sends them clients and signals at
 the press of a key, and draws what can be seen of them from outside. ? lists the
-keys; Ctrl-C goes to the server, and q quits. In the command of a server of your
-own {port} is filled in with 0, for any port, and so are {sleep}, in ms, and
-{workers}; of several processes the one that listens is shown.
+keys; Ctrl-C goes to the server, and q quits. In your own server's command,
+{port} becomes 0, for any free port, {sleep} a time in ms, and {workers} a
+number. Of several processes, the one that listens is shown.
 
   --script KEYS   presses these keys by itself, such as 's s . ^C', with a dot
                   for a third of a /sleep; draws the timeline, and ends
-  --scene NAME    does so with the keys of a scene; stages that are named here
-                  take the place of its own
+  --scene NAME    does so with the keys of a scene; stages named here replace
+                  its own
   --workers N     threads in the pool, 1 to 50 (4)
   --sleep-ms N    how long /sleep takes, 100 to 60000 (3000; in a scene 1500)
   --save NAME     writes what was played to NAME.txt, NAME.svg, NAME.cast (for
                   asciinema) and NAME.keys (a script); without it v writes lab.*
-  --theme NAME    of the SVG: light (if left out) or dark
+  --theme NAME    of the SVG: light (the default) or dark
   --help          print this and exit
 
 It only shows; promises judges. Exit status: 0, or 2 for a mistake in the
@@ -57,7 +57,7 @@ Script scene(const std::string& name) {
   std::string names;
   for (const auto& entry : std::filesystem::directory_iterator(folder))
     names += ' ' + entry.path().stem().string();
-  throw Usage("there is no scene '" + name + "', but" + names);
+  throw Usage("unknown scene '" + name + "'; the scenes are" + names);
 }
 
 Settings parse(Arguments arguments) {
@@ -92,8 +92,9 @@ Settings parse(Arguments arguments) {
       lab.stages.push_back(parse_number("STAGE", flag, 1, 4));
     }
   }
-  if (lab.stages.size() > 2) throw Usage("no more than two stages stand side by side");
-  if (!lab.stages.empty() && !lab.command.empty()) throw Usage("a stage, or a server of your own");
+  if (lab.stages.size() > 2) throw Usage("at most two stages can be shown side by side");
+  if (!lab.stages.empty() && !lab.command.empty())
+    throw Usage("give a stage or a server of your own, not both");
   if (lab.conditions.sleep == 0ms) lab.conditions.sleep = settings.script ? 1500ms : 3000ms;
   if (settings.script && (!lab.stages.empty() || !lab.command.empty()))
     settings.script->stages = lab.stages;
@@ -132,7 +133,7 @@ void run_blind(Lab& lab) {
 // Why there is no picture while it happens; empty if there is one.
 std::string why_blind() {
   if (!is_terminal(STDIN_FILENO) || !is_terminal(STDOUT_FILENO))
-    return "There is no terminal to draw on while it happens; this is the timeline.";
+    return "There is no terminal to draw on live, so this is the finished timeline.";
   const Size size = terminal_size();
   if (has_room(size)) return "";
   return "The terminal has " + std::to_string(size.columns) + 'x' + std::to_string(size.rows) +
@@ -174,7 +175,7 @@ int run(const Settings& settings) {
   }
   const bool terminal = is_terminal(STDIN_FILENO) && is_terminal(STDOUT_FILENO);
   if (!settings.script && !terminal)
-    throw Usage("there is no terminal whose keys could be pressed, and no --script");
+    throw Usage("there is no terminal to read keys from, and no --script");
   // Now, not after the play.
   if (settings.saves) write_file(settings.lab.file + ".txt", "");
   raise_descriptor_limit();
